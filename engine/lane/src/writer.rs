@@ -1,0 +1,316 @@
+//! One lane within the log loop: its ring's consumer, its log, and the buffers of its pages.
+
+use crate::files::Order;
+use crate::histogram::Histogram;
+use headworks_format::block;
+use headworks_format::Nonce;
+use headworks_format::segment::PAGE_BYTES;
+use headworks_io::{DirectFile, FileSlot, PageId, Pages, RegionSlot, Ring, Token, Wake};
+use headworks_log::append::Source;
+use headworks_log::{Command, FileNumber, Log, PageKind, Room, StorageFault, Waiting};
+use headworks_ring::{Drain, Sender};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What the loop shows of itself, for metrics.
+#[derive(Debug, Clone, Default)]
+pub struct Gauges {
+    /// First record of a block to its being durable.
+    pub durable_latency: Histogram,
+    /// fdatasyncs.
+    pub sync_duration: Histogram,
+    /// Bytes of blocks and pages written.
+    pub written_bytes: Arc<AtomicU64>,
+    /// Slots that hold blocks not yet durable.
+    pub ring_in_use: Arc<AtomicU64>,
+    /// Records durable in this run.
+    pub durable_records: Arc<AtomicU64>,
+}
+
+/// What a completion is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Job {
+    Block(u64),
+    Header,
+    Records,
+    Sync,
+}
+
+const KIND_BITS: u32 = 3;
+const LANE_BITS: u32 = 7;
+
+impl Job {
+    /// A token: kind, lane, and above them the block's number, which stays below 2⁵⁴.
+    pub fn token(self, lane: usize) -> Token {
+        let (kind, number) = match self {
+            Job::Block(sequence) => (0, sequence),
+            Job::Header => (1, 0),
+            Job::Records => (2, 0),
+            Job::Sync => (3, 0),
+        };
+        Token(number << (KIND_BITS + LANE_BITS) | (lane as u64) << KIND_BITS | kind)
+    }
+
+    pub fn of(token: Token) -> Option<(usize, Job)> {
+        let lane = usize::try_from((token.0 >> KIND_BITS) & ((1 << LANE_BITS) - 1)).expect("seven bits");
+        let job = match token.0 & ((1 << KIND_BITS) - 1) {
+            0 => Job::Block(token.0 >> (KIND_BITS + LANE_BITS)),
+            1 => Job::Header,
+            2 => Job::Records,
+            3 => Job::Sync,
+            _ => return None,
+        };
+        Some((lane, job))
+    }
+}
+
+/// The buffers of a lane's own pages and checkpoint, and where the ring knows them.
+pub(crate) struct Buffers {
+    pub pages: Pages,
+    pub pages_slot: RegionSlot,
+    pub checkpoint: Pages,
+    pub checkpoint_slot: RegionSlot,
+    pub slots_slot: RegionSlot,
+    pub header_page: Option<PageId>,
+    pub records_page: Option<PageId>,
+    pub checkpoint_page: Option<PageId>,
+}
+
+pub(crate) struct Writer {
+    pub place: usize,
+    pub log: Log,
+    pub drain: Drain,
+    pub buffers: Buffers,
+    /// First of the lane's places in the table of registered files.
+    pub file_base: u32,
+    pub producer: Wake,
+    pub readers: Wake,
+    pub gauges: Gauges,
+    pub nonces: Nonces,
+    /// A command that found the submission queue full.
+    pub held: Option<Command>,
+    pub sync_started_ns: u64,
+    pub full_since_ns: Option<u64>,
+    pub closing: Option<[u64; block::COUNTERS]>,
+    pub closed: bool,
+    /// Published slots that the last turn saw: more than that is news.
+    pub seen: u64,
+}
+
+/// How long to wait before a full volume is asked again.
+const RETRY_FULL_NS: u64 = 1_000_000_000;
+
+impl Writer {
+    /// Appends what is sealed, as far as there is room. Returns the blocks appended.
+    pub fn append_sealed(&mut self, now_ns: u64) -> usize {
+        let mut appended = 0;
+        let published = self.drain.published();
+        self.seen = published;
+        while self.drain.shared() < published {
+            let slot = self.drain.shared();
+            let header = block::header(self.drain.block_mut(slot)).expect("a slot is larger than a header");
+            let (bytes, batches) = (header.block_bytes.get() as usize, header.batches.get() as usize);
+            match self.log.room(bytes, batches) {
+                Room::Append => {
+                    self.log.append(self.drain.block_mut(slot), slot);
+                    self.drain.share(slot + 1);
+                    appended += 1;
+                }
+                Room::Roll => self.roll(now_ns),
+                Room::Wait(_) => break,
+            }
+        }
+        appended
+    }
+
+    /// A first segment, so that the lane is ready before its first packet; also the last checkpoint of a clean stop.
+    pub fn open_first(&mut self, now_ns: u64) {
+        if self.log.room(block::BLOCK_BYTES_MAX, 1) == Room::Roll && !self.log.is_open() {
+            self.roll(now_ns);
+        }
+    }
+
+    fn roll(&mut self, now_ns: u64) {
+        let page = self.buffers.checkpoint.lease().expect("a roll waits until the checkpoint before is written");
+        self.log.roll(self.nonces.draw(), now_ns, self.buffers.checkpoint.page_mut(page));
+        self.buffers.checkpoint_page = Some(page);
+    }
+
+    /// Appends the final counters once everything before is durable.
+    pub fn close(&mut self, now_ns: u64) {
+        let Some(counters) = self.closing else { return };
+        if self.closed || self.drain.shared() < self.drain.published() || !self.log.is_idle() {
+            return;
+        }
+        match self.log.room(block::BLOCK_BYTES_MAX, 1) {
+            Room::Append => {
+                let page = self.buffers.checkpoint.lease().expect("an idle log has no checkpoint under way");
+                self.log.close(now_ns, counters, self.buffers.checkpoint.page_mut(page));
+                self.buffers.checkpoint_page = Some(page);
+                self.closed = true;
+            }
+            Room::Roll => self.roll(now_ns),
+            // No space for one more segment: the counters of the last block stand.
+            Room::Wait(Waiting::Segment) if self.full_since_ns.is_some() => self.closed = true,
+            Room::Wait(_) => {}
+        }
+    }
+
+    /// Turns the log's commands into submissions and orders; stops when a queue is full and goes on next turn.
+    pub fn issue(&mut self, ring: &mut Ring, orders: &mut Sender<Order>, now_ns: u64) -> usize {
+        let mut issued = 0;
+        while let Some(command) = self.held.take().or_else(|| self.log.command()) {
+            if !self.run(command, ring, orders, now_ns) {
+                self.held = Some(command);
+                break;
+            }
+            issued += 1;
+        }
+        issued
+    }
+
+    fn run(&mut self, command: Command, ring: &mut Ring, orders: &mut Sender<Order>, now_ns: u64) -> bool {
+        let place = self.place;
+        match command {
+            Command::WriteBlock { sequence, source, file, position, bytes } => {
+                let (region, offset) = match source {
+                    Source::Slot(slot) => (self.buffers.slots_slot, self.drain.region_offset(slot)),
+                    Source::Checkpoint => {
+                        let page = self.buffers.checkpoint_page.expect("a checkpoint is written from its page");
+                        (self.buffers.checkpoint_slot, self.buffers.checkpoint.offset(page))
+                    }
+                };
+                let token = Job::Block(sequence).token(place);
+                let pushed = ring.write(token, self.slot_of(file), region, offset, bytes, position).is_ok();
+                if pushed && source == Source::Checkpoint {
+                    self.buffers.checkpoint.submit(self.buffers.checkpoint_page.expect("as above"));
+                }
+                pushed
+            }
+            Command::WritePage { kind, file, position } => self.write_page(kind, file, position, ring),
+            Command::Sync { file } => {
+                self.sync_started_ns = now_ns;
+                ring.fdatasync(Job::Sync.token(place), self.slot_of(file)).is_ok()
+            }
+            Command::MakeSegment => orders.send(Order::Make { lane: place }).is_ok(),
+            Command::Blank { file } => orders.send(Order::Blank { lane: place, file }).is_ok(),
+            Command::Seal(order) => orders.send(Order::Seal { lane: place, order }).is_ok(),
+        }
+    }
+
+    fn write_page(&mut self, kind: PageKind, file: FileNumber, position: u64, ring: &mut Ring) -> bool {
+        let buffers = &mut self.buffers;
+        let page = buffers.pages.lease().expect("one header page and one records page are under way at most");
+        let job = match kind {
+            PageKind::Header => {
+                self.log.header_page(buffers.pages.page_mut(page).first_chunk_mut::<PAGE_BYTES>().expect("a page"));
+                buffers.header_page = Some(page);
+                Job::Header
+            }
+            PageKind::Records => {
+                self.log.record_page(buffers.pages.page_mut(page));
+                buffers.records_page = Some(page);
+                Job::Records
+            }
+        };
+        let (region, offset) = (buffers.pages_slot, buffers.pages.offset(page));
+        let bytes = u32::try_from(PAGE_BYTES).expect("4096");
+        let pushed = ring.write(job.token(self.place), self.slot_of(file), region, offset, bytes, position).is_ok();
+        if pushed { self.buffers.pages.submit(page) } else { self.buffers.pages.done(page) }
+        pushed
+    }
+
+    /// A write or sync ended.
+    pub fn apply(&mut self, job: Job, result: Result<u32, String>, now_ns: u64) -> Result<(), StorageFault> {
+        self.gauges.written_bytes.fetch_add(result.as_ref().map_or(0, |bytes| u64::from(*bytes)), Ordering::Relaxed);
+        match job {
+            Job::Block(sequence) => {
+                if self.log.is_checkpoint(sequence) {
+                    self.buffers.checkpoint.done(self.buffers.checkpoint_page.take().expect("a checkpoint was under way"));
+                }
+                self.log.on_block_written(sequence, result)?;
+                // A producer that waits with a half-filled block seals it once a write has ended.
+                self.producer.wake();
+            }
+            Job::Header => {
+                self.buffers.pages.done(self.buffers.header_page.take().expect("a header was under way"));
+                self.log.on_page_written(PageKind::Header, result)?;
+            }
+            Job::Records => {
+                self.buffers.pages.done(self.buffers.records_page.take().expect("records were under way"));
+                self.log.on_page_written(PageKind::Records, result)?;
+            }
+            Job::Sync => {
+                self.gauges.sync_duration.record(now_ns.saturating_sub(self.sync_started_ns), 1);
+                let latency = &self.gauges.durable_latency;
+                self.log.on_synced(result.map(drop), |wall_ns, records| latency.record(now_ns.saturating_sub(wall_ns), u64::from(records)))?;
+                self.release();
+            }
+        }
+        Ok(())
+    }
+
+    /// What became durable frees slots for the producer and is news for readers.
+    fn release(&mut self) {
+        let through = self.log.first_undurable_slot().unwrap_or_else(|| self.drain.shared());
+        self.drain.release(through);
+        self.gauges.durable_records.store(self.log.durable_records(), Ordering::Release);
+        self.producer.wake();
+        self.readers.wake();
+    }
+
+    /// A segment is ready.
+    pub fn add_segment(&mut self, file: FileNumber, opened: &DirectFile, ring: &mut Ring) -> std::io::Result<()> {
+        ring.set_file(self.slot_of(file), Arc::clone(&opened.fd))?;
+        self.full_since_ns = None;
+        self.log.view().disk_full.store(false, Ordering::Release);
+        self.log.on_segment(file);
+        Ok(())
+    }
+
+    /// The volume is full: say so, and ask again later.
+    pub fn segment_failed(&mut self, now_ns: u64) {
+        self.full_since_ns = Some(now_ns);
+        self.log.view().disk_full.store(true, Ordering::Release);
+        self.log.on_segment_failed();
+    }
+
+    pub fn tick(&mut self, now_ns: u64) {
+        if self.full_since_ns.is_some_and(|since| now_ns.saturating_sub(since) >= RETRY_FULL_NS) {
+            self.full_since_ns = Some(now_ns);
+            self.log.retry_segments();
+        }
+        self.log.tick(now_ns);
+        self.gauges.ring_in_use.store(self.drain.published() - self.drain.released(), Ordering::Relaxed);
+    }
+
+    fn slot_of(&self, file: FileNumber) -> FileSlot {
+        FileSlot(self.file_base + file.0)
+    }
+}
+
+/// Random segment nonces, drawn from a seed that the kernel gave at start; never 0.
+#[derive(Debug)]
+pub struct Nonces(u64);
+
+impl Nonces {
+    /// From a random seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Nonces {
+        Nonces(seed)
+    }
+
+    /// The next nonce: splitmix64 (Steele, Lea, Flood 2014), whose outputs do not repeat before 2⁶⁴ draws.
+    pub fn draw(&mut self) -> Nonce {
+        loop {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut mixed = self.0;
+            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            mixed ^= mixed >> 31;
+            if mixed != 0 {
+                return Nonce(mixed);
+            }
+        }
+    }
+}

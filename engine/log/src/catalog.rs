@@ -1,0 +1,41 @@
+//! Which partitions a lane holds: what its newest checkpoint says, and what the configuration adds.
+
+use headworks_format::{PartitionId, checkpoint};
+
+/// A stream that every lane holds one partition of: partition number = lane number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stream {
+    /// Its name, 1 to 249 bytes.
+    pub name: String,
+}
+
+/// Adds the partitions that the streams ask for and no lane has yet; `lanes[i]` are lane i's partitions from its newest checkpoint.
+///
+/// Ids are never given twice: a new one lies above every id that any lane knows.
+pub fn extend(lanes: &mut [Vec<checkpoint::Partition>], streams: &[Stream]) {
+    let mut next = lanes
+        .iter()
+        .flatten()
+        .map(|partition| partition.id.0 + 1)
+        .max()
+        .unwrap_or(0);
+    for stream in streams {
+        for (lane, partitions) in lanes.iter_mut().enumerate() {
+            if partitions
+                .iter()
+                .any(|partition| partition.stream == stream.name)
+            {
+                continue;
+            }
+            let number = u32::try_from(lane).expect("lanes are at most 64");
+            partitions.push(checkpoint::Partition {
+                id: PartitionId(next),
+                stream: stream.name.clone(),
+                number,
+                next_offset: 0,
+                log_start: 0,
+            });
+            next += 1;
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! Rolling to the next segment, sealing the one before, and giving retired files back as spares.
+//!
+//! Every start, every truncation and every full segment begins a new one: nothing is written again beyond a recorded end.
+//! A new segment is header, then a checkpoint block, then data. If we die before its first group is durable, nothing in
+//! it was acknowledged, and recovery takes of it what proves itself.
+
+use crate::FileNumber;
+use crate::append::{Command, Log, PageKind, Room, SealOrder, Source, StorageFault, Waiting};
+use crate::retain;
+use crate::start::SPARES_MAX;
+use headworks_format::block::{self, COUNTERS, FLAG_CONTROL, HEAD_BYTES, Seal};
+use headworks_format::segment::{DATA_FROM, PAGE_BYTES, SegmentId};
+use headworks_format::{Chain, Nonce, PartitionId, Sequence, checkpoint, checksum};
+
+/// Spare segments that are kept ready.
+pub const SPARES_TARGET: usize = 2;
+
+/// The segment that is being written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Open {
+    pub file: FileNumber,
+    pub nonce: Nonce,
+    pub base_sequence: u64,
+    pub base_chain: Chain,
+    pub created_ns: u64,
+    pub position: u64,
+    /// The view's index that takes its entries.
+    pub index: usize,
+    pub header_written: bool,
+    pub checkpoint_busy: bool,
+}
+
+/// A segment that is full or was left by an earlier run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rolled {
+    pub order: SealOrder,
+    pub bytes: u64,
+    pub newest_ns: u64,
+    pub ordered: bool,
+    pub sealed: bool,
+}
+
+impl Log {
+    pub(crate) fn room_to_roll(&self) -> Room {
+        let roll_busy = self
+            .open
+            .as_ref()
+            .is_some_and(|open| !open.header_written || open.checkpoint_busy);
+        if roll_busy
+            || self.view.free_index().is_none()
+            || self.rolled.len() >= self.config.segments_max
+        {
+            Room::Wait(Waiting::Roll)
+        } else if self.spares.is_empty() {
+            Room::Wait(Waiting::Segment)
+        } else {
+            Room::Roll
+        }
+    }
+
+    /// Bytes that the lane's checkpoint takes.
+    pub(crate) fn checkpoint_bytes(&self) -> usize {
+        let names = self
+            .offsets
+            .partitions
+            .iter()
+            .map(|partition| checkpoint::PARTITION_BYTES + partition.stream.len())
+            .sum::<usize>();
+        block::block_bytes_for(checkpoint::HEADER_BYTES + names)
+    }
+
+    /// Closes the open segment and begins the next with a checkpoint, composed in `buffer` (a whole block's size), which
+    /// belongs to the write until it is reported. The owner must have been told [`Room::Roll`].
+    pub fn roll(&mut self, nonce: Nonce, now_ns: u64, buffer: &mut [u8]) {
+        let file = self
+            .spares
+            .pop_front()
+            .expect("room said that a spare is ready");
+        let index = self
+            .view
+            .free_index()
+            .expect("room said that an index is free");
+        self.close_open();
+        let open = Open {
+            file,
+            nonce,
+            base_sequence: self.next,
+            base_chain: self.chain,
+            created_ns: now_ns,
+            position: DATA_FROM as u64,
+            index,
+            header_written: false,
+            checkpoint_busy: true,
+        };
+        self.open = Some(open);
+        self.record_page_next = 0;
+        self.view.open_index(
+            index,
+            file,
+            nonce,
+            self.config.epoch,
+            self.next,
+            &self.offsets.partitions,
+        );
+        self.commands.push_back(Command::WritePage {
+            kind: PageKind::Header,
+            file,
+            position: 0,
+        });
+        self.write_checkpoint(now_ns, buffer);
+        self.want_segments();
+    }
+
+    /// Appends a last checkpoint with the final counters, so that the books of a clean stop are whole.
+    /// The owner must have been told [`Room::Append`] for a block of the largest size.
+    pub fn close(&mut self, now_ns: u64, counters: [u64; COUNTERS], buffer: &mut [u8]) {
+        self.counters = counters;
+        self.view_open_mut(|open| open.checkpoint_busy = true);
+        self.write_checkpoint(now_ns, buffer);
+    }
+
+    fn write_checkpoint(&mut self, now_ns: u64, buffer: &mut [u8]) {
+        let bytes = checkpoint::write(&mut buffer[HEAD_BYTES..], &self.offsets.partitions);
+        let crc = checksum::crc32c(&buffer[HEAD_BYTES..HEAD_BYTES + bytes]);
+        block::directory_entry(
+            buffer,
+            0,
+            PartitionId::CONTROL,
+            HEAD_BYTES,
+            bytes,
+            0,
+            crc,
+            None,
+        );
+        let seal = Seal {
+            payload_bytes: bytes,
+            batches: 1,
+            records: 0,
+            flags: FLAG_CONTROL,
+            wall_ns: now_ns,
+            counters: self.counters,
+        };
+        block::seal(buffer, &seal);
+        self.write_block(buffer, Source::Checkpoint);
+    }
+
+    /// Fills the page that [`PageKind::Header`] names.
+    pub fn header_page(&self, page: &mut [u8; PAGE_BYTES]) {
+        let open = self
+            .open
+            .as_ref()
+            .expect("a header is written for the open segment");
+        let id = SegmentId {
+            pair: self.config.pair,
+            lane: self.config.lane,
+            epoch: self.config.epoch,
+            nonce: open.nonce,
+            base_sequence: Sequence(open.base_sequence),
+            base_chain: open.base_chain,
+            created_ns: open.created_ns,
+            window_bytes: self.config.window_bytes,
+            segment_bytes: self.config.segment_bytes,
+        };
+        id.write(page);
+    }
+
+    fn close_open(&mut self) {
+        let Some(open) = self.open.take() else { return };
+        let order = SealOrder {
+            file: open.file,
+            index: open.index,
+            nonce: open.nonce,
+            epoch: self.config.epoch,
+            base_sequence: Sequence(open.base_sequence),
+            end_sequence: Sequence(self.next),
+            end_position: open.position,
+            end_chain: self.chain,
+            counters: self.counters,
+        };
+        let newest_ns = self
+            .flights
+            .back()
+            .map_or(self.newest_ns, |flight| flight.wall_ns.max(self.newest_ns));
+        self.rolled.push_back(Rolled {
+            order,
+            bytes: self.config.segment_bytes,
+            newest_ns,
+            ordered: false,
+            sealed: false,
+        });
+    }
+
+    /// Orders sidecars of rolled segments whose blocks are all durable.
+    pub(crate) fn seal_rolled(&mut self) {
+        for rolled in self.rolled.iter_mut().filter(|rolled| !rolled.ordered) {
+            if rolled.order.end_sequence.0 > self.durable {
+                break;
+            }
+            rolled.ordered = true;
+            self.commands.push_back(Command::Seal(rolled.order));
+        }
+    }
+
+    /// Takes the oldest segment out of the log when retention lets it go. It is a spare only once it is blank, durably:
+    /// a new segment's first blocks may reach the disk before its header does, and a crash between the two would find
+    /// the old header over them and take the file for a part of the log again.
+    pub(crate) fn retire(&mut self) {
+        let as_seen = self.rolled.iter().map(|rolled| retain::Rolled {
+            bytes: rolled.bytes,
+            end_sequence: rolled.order.end_sequence.0,
+            newest_ns: rolled.newest_ns,
+            sealed: rolled.sealed,
+        });
+        let open_bytes = if self.open.is_some() {
+            self.config.segment_bytes
+        } else {
+            0
+        };
+        let expired = retain::expired(
+            as_seen,
+            open_bytes,
+            self.durable,
+            self.newest_ns,
+            &self.config.limits,
+        );
+        // Room for spares is bounded: what finds none stays in the log until one is used.
+        let room = self.spares.len() + self.making < SPARES_MAX;
+        if expired == 0 || self.blanking.is_some() || !room {
+            return;
+        }
+        let rolled = self
+            .rolled
+            .pop_front()
+            .expect("expired counts rolled segments");
+        // Readers must stop looking here before the file is written again.
+        self.view.set_start(rolled.order.end_sequence.0);
+        self.blanking = Some(rolled.order.file);
+        self.commands.push_back(Command::Blank {
+            file: rolled.order.file,
+        });
+    }
+
+    /// A retired file is blank, durably: it can be written again.
+    ///
+    /// # Errors
+    /// It could not be blanked: a storage fault.
+    pub fn on_blanked(
+        &mut self,
+        file: FileNumber,
+        result: Result<(), String>,
+    ) -> Result<(), StorageFault> {
+        assert!(
+            self.blanking == Some(file),
+            "{file} was blanked, {:?} was to be",
+            self.blanking
+        );
+        result.map_err(|error| StorageFault {
+            job: "blanking a retired segment",
+            file,
+            error,
+        })?;
+        self.blanking = None;
+        self.spares.push_back(file);
+        Ok(())
+    }
+
+    /// Asks for segments until enough spares are ready or on their way.
+    pub(crate) fn want_segments(&mut self) {
+        while self.spares.len() + self.making < SPARES_TARGET {
+            self.making += 1;
+            self.commands.push_back(Command::MakeSegment);
+        }
+    }
+
+    /// A segment was made and is ready to be written.
+    pub fn on_segment(&mut self, file: FileNumber) {
+        self.making -= 1;
+        self.spares.push_back(file);
+    }
+
+    /// No segment could be made, for want of space. The owner reports it once for each order and says when to try again.
+    pub fn on_segment_failed(&mut self) {
+        self.making -= 1;
+    }
+
+    /// Asks again for what [`Log::on_segment_failed`] gave up; to be called when time has passed.
+    pub fn retry_segments(&mut self) {
+        self.want_segments();
+    }
+
+    /// A sidecar is durable: its index can be used again.
+    ///
+    /// # Errors
+    /// It could not be written: a storage fault.
+    pub fn on_sealed(
+        &mut self,
+        file: FileNumber,
+        nonce: Nonce,
+        result: Result<(), String>,
+    ) -> Result<(), StorageFault> {
+        result.map_err(|error| StorageFault {
+            job: "sidecar write",
+            file,
+            error,
+        })?;
+        let rolled = self
+            .rolled
+            .iter_mut()
+            .find(|rolled| rolled.order.nonce == nonce && rolled.ordered && !rolled.sealed);
+        let rolled = rolled.expect("a sidecar is written once for an ordered segment");
+        rolled.sealed = true;
+        self.view.close_index(rolled.order.index);
+        Ok(())
+    }
+
+    pub(crate) fn view_open_mut(&mut self, change: impl FnOnce(&mut Open)) {
+        if let Some(open) = self.open.as_mut() {
+            change(open);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! From a recovered lane to one that appends: the machine and the view that it publishes.
+
+use crate::append::SealOrder;
+use crate::append::{Config, Log, Offsets};
+use crate::recover::{Recovered, Segment};
+use crate::roll::Rolled;
+use crate::view::{LaneView, SealedSegment};
+use headworks_format::Sequence;
+use headworks_format::checkpoint::Partition;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Spare files that the machine can hold at once; what retention frees beyond that waits in the log.
+pub(crate) const SPARES_MAX: usize = 8;
+
+impl Log {
+    /// A log that goes on where recovery ended, over the lane's partitions (the recovered ones and new ones).
+    /// The first append is preceded by a roll: every start begins a new segment.
+    #[must_use]
+    pub fn start(config: Config, recovered: &Recovered, partitions: Vec<Partition>) -> Log {
+        let sealed = recovered
+            .segments
+            .iter()
+            .map(|segment| Arc::new(sealed(segment, &partitions)))
+            .collect();
+        let first = recovered
+            .segments
+            .first()
+            .map_or(recovered.next, |segment| segment.sealed.base_sequence);
+        let view = LaneView::new(
+            config.lane,
+            config.epoch,
+            &partitions,
+            sealed,
+            first,
+            recovered.next,
+            config.entries_max,
+        );
+        let mut rolled =
+            VecDeque::with_capacity(config.segments_max.max(recovered.segments.len()) + 1);
+        rolled.extend(
+            recovered
+                .segments
+                .iter()
+                .map(|segment| as_rolled(segment, config.segment_bytes)),
+        );
+        // Retention adds up to the limit, and segments being made come on top of it.
+        let mut spares = VecDeque::with_capacity(
+            SPARES_MAX.max(recovered.spares.len()) + crate::roll::SPARES_TARGET,
+        );
+        spares.extend(&recovered.spares);
+        let mut log = Log {
+            config,
+            view: Arc::new(view),
+            next: recovered.next,
+            chain: recovered.chain,
+            counters: recovered.counters,
+            offsets: Offsets { partitions },
+            open: None,
+            rolled,
+            spares,
+            making: 0,
+            blanking: None,
+            flights: VecDeque::with_capacity(config.blocks_max + 1),
+            writing: 0,
+            undurable_bytes: 0,
+            written: recovered.next,
+            durable: recovered.next,
+            durable_records: 0,
+            newest_ns: recovered.newest_ns,
+            group: None,
+            record_page_next: 0,
+            confirmed: recovered.next,
+            quiet_since_ns: 0,
+            // Block writes, one page, one sync, sidecars and segment orders.
+            commands: VecDeque::with_capacity(config.blocks_max + config.segments_max + 16),
+        };
+        log.want_segments();
+        log
+    }
+}
+
+fn sealed(segment: &Segment, partitions: &[Partition]) -> SealedSegment {
+    // A partition that the segment does not know began later, at offset 0.
+    let start = |partition: &Partition| {
+        segment
+            .starts
+            .iter()
+            .find(|known| known.id == partition.id)
+            .map_or(0, |known| known.next_offset)
+    };
+    SealedSegment {
+        starts: partitions.iter().map(start).collect(),
+        ..segment.sealed.clone()
+    }
+}
+
+fn as_rolled(segment: &Segment, segment_bytes: u64) -> Rolled {
+    let known = &segment.sealed;
+    let order = SealOrder {
+        file: known.file,
+        index: usize::MAX,
+        nonce: known.nonce,
+        epoch: known.epoch,
+        base_sequence: Sequence(known.base_sequence),
+        end_sequence: Sequence(known.end_sequence),
+        end_position: known.end_position,
+        end_chain: headworks_format::Chain::START,
+        counters: [0; headworks_format::block::COUNTERS],
+    };
+    Rolled {
+        order,
+        bytes: segment_bytes,
+        newest_ns: segment.newest_ns,
+        ordered: true,
+        sealed: true,
+    }
+}

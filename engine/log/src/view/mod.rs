@@ -1,0 +1,284 @@
+//! What the log loop publishes of a lane for everybody else: positions, the index of fresh segments, high watermarks.
+//!
+//! Written by the log loop alone, read by the gateway and by snapshots; nothing here allocates, locks or waits on the
+//! writer's side. Rolled segments move to [`LaneView::sealed`], whose lock only the files thread and readers take.
+//!
+//! ```text
+//! log loop ──► positions, open indexes (3 fixed arrays), high watermarks          atomics
+//! files thread ──► sealed segments (their sidecars are on disk)                    RwLock
+//! ```
+
+mod index;
+
+pub use index::{Found, OpenIndex, Slot};
+
+use crate::FileNumber;
+use crossbeam_utils::CachePadded;
+use headworks_format::checkpoint::Partition;
+use headworks_format::sidecar::Entry;
+use headworks_format::{Epoch, LaneId, Nonce, PartitionId};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// Indexes of segments that have no sidecar yet: the open one, one being sealed, one to roll to.
+pub const INDEXES: usize = 3;
+
+/// One published position: a block number of the lane.
+#[derive(Debug, Default)]
+pub struct Position(CachePadded<AtomicU64>);
+
+impl Position {
+    /// Release: whoever sees the position sees what was published before it (index entries, high watermarks).
+    pub(crate) fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Release);
+    }
+
+    /// Acquire: pairs with the writer's Release.
+    #[must_use]
+    pub fn load(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// The lane's positions, each "every block below".
+#[derive(Debug, Default)]
+pub struct Positions {
+    /// Stamped and handed to the disk.
+    pub submitted: Position,
+    /// Written.
+    pub written: Position,
+    /// Covered by an fdatasync that started after the write had completed.
+    pub durable: Position,
+    /// Durable on every member of the in-sync set; on one node the same as durable.
+    pub committed: Position,
+}
+
+/// A partition of the lane, as consumers see it.
+#[derive(Debug)]
+pub struct PartitionView {
+    /// Its id.
+    pub id: PartitionId,
+    /// Its stream.
+    pub stream: String,
+    /// Its number within the stream.
+    pub number: u32,
+    high_watermark: AtomicU64,
+}
+
+impl PartitionView {
+    /// Offset after the last committed record.
+    #[must_use]
+    pub fn high_watermark(&self) -> u64 {
+        self.high_watermark.load(Ordering::Acquire)
+    }
+}
+
+/// A rolled segment with its sidecar on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedSegment {
+    /// The file.
+    pub file: FileNumber,
+    /// The segment's nonce: what is read is valid only if the file still carries it.
+    pub nonce: Nonce,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// First block.
+    pub base_sequence: u64,
+    /// After the last block.
+    pub end_sequence: u64,
+    /// Byte after the last block.
+    pub end_position: u64,
+    /// Next offset of each of the lane's partitions at its start, by place in [`LaneView::partitions`].
+    pub starts: Vec<u64>,
+}
+
+/// A lane's published state.
+#[derive(Debug)]
+pub struct LaneView {
+    /// The lane.
+    pub lane: LaneId,
+    /// The epoch of this run.
+    pub epoch: Epoch,
+    /// The lane's partitions; fixed for the run.
+    pub partitions: Vec<PartitionView>,
+    /// Positions.
+    pub positions: Positions,
+    /// Set while no segment can be made for want of space.
+    pub disk_full: AtomicBool,
+    indexes: [OpenIndex; INDEXES],
+    /// Place of a partition by its id; ids are small and dense over a node.
+    places: Vec<u32>,
+    start: AtomicU64,
+    sealed: RwLock<VecDeque<Arc<SealedSegment>>>,
+}
+
+impl LaneView {
+    /// A view over partitions whose next offsets are committed, with the segments that recovery found, oldest first.
+    /// `entries_max`: batches that an open segment's index holds.
+    #[must_use]
+    pub fn new(
+        lane: LaneId,
+        epoch: Epoch,
+        partitions: &[Partition],
+        sealed: VecDeque<Arc<SealedSegment>>,
+        start: u64,
+        next: u64,
+        entries_max: usize,
+    ) -> LaneView {
+        let view = |partition: &Partition| PartitionView {
+            id: partition.id,
+            stream: partition.stream.clone(),
+            number: partition.number,
+            high_watermark: AtomicU64::new(partition.next_offset),
+        };
+        let positions = Positions::default();
+        [
+            &positions.submitted,
+            &positions.written,
+            &positions.durable,
+            &positions.committed,
+        ]
+        .iter()
+        .for_each(|position| position.set(next));
+        let ids = partitions
+            .iter()
+            .map(|partition| partition.id.0 as usize + 1)
+            .max()
+            .unwrap_or(0);
+        let mut places = vec![u32::MAX; ids];
+        for (place, partition) in partitions.iter().enumerate() {
+            places[partition.id.0 as usize] =
+                u32::try_from(place).expect("a lane has at most 2,048 partitions");
+        }
+        LaneView {
+            places,
+            lane,
+            epoch,
+            partitions: partitions.iter().map(view).collect(),
+            positions,
+            disk_full: AtomicBool::new(false),
+            indexes: std::array::from_fn(|_| OpenIndex::new(partitions.len(), entries_max)),
+            start: AtomicU64::new(start),
+            sealed: RwLock::new(sealed),
+        }
+    }
+
+    /// The place of a partition in this lane; none if it is another lane's.
+    #[must_use]
+    pub fn place(&self, id: PartitionId) -> Option<usize> {
+        self.places
+            .get(id.0 as usize)
+            .copied()
+            .filter(|place| *place != u32::MAX)
+            .map(|place| place as usize)
+    }
+
+    /// Block number below which the log was given back.
+    #[must_use]
+    pub fn start(&self) -> u64 {
+        self.start.load(Ordering::Acquire)
+    }
+
+    /// The index of a segment without sidecar.
+    #[must_use]
+    pub fn fresh_index(&self, index: usize) -> &OpenIndex {
+        &self.indexes[index]
+    }
+
+    /// The indexes in use, oldest segment first.
+    #[must_use]
+    pub fn open_indexes(&self) -> Vec<&OpenIndex> {
+        let mut open: Vec<_> = self
+            .indexes
+            .iter()
+            .filter(|index| index.is_open())
+            .collect();
+        open.sort_by_key(|index| index.base_sequence());
+        open
+    }
+
+    /// The rolled segments still kept, oldest first.
+    #[must_use]
+    pub fn sealed(&self) -> Vec<Arc<SealedSegment>> {
+        let start = self.start();
+        let sealed = self.sealed.read().unwrap_or_else(PoisonError::into_inner);
+        sealed
+            .iter()
+            .filter(|segment| segment.end_sequence > start)
+            .cloned()
+            .collect()
+    }
+
+    /// Adds a segment whose sidecar is durable and forgets those below the start. For the files thread.
+    pub fn add_sealed(&self, segment: SealedSegment) {
+        let start = self.start();
+        let mut sealed = self.sealed.write().unwrap_or_else(PoisonError::into_inner);
+        sealed.retain(|old| old.end_sequence > start);
+        sealed.push_back(Arc::new(segment));
+    }
+
+    /// The first offset still kept of the partition at `place`.
+    #[must_use]
+    pub fn log_start(&self, place: usize) -> u64 {
+        let sealed = self.sealed().first().map(|segment| segment.starts[place]);
+        let open = || {
+            self.open_indexes()
+                .first()
+                .map(|index| index.start_of(place))
+        };
+        sealed
+            .or_else(open)
+            .unwrap_or_else(|| self.partitions[place].high_watermark())
+    }
+
+    pub(crate) fn set_start(&self, sequence: u64) {
+        self.start.store(sequence, Ordering::Release);
+    }
+
+    pub(crate) fn free_index(&self) -> Option<usize> {
+        self.indexes.iter().position(|index| !index.is_open())
+    }
+
+    pub(crate) fn open_index(
+        &self,
+        index: usize,
+        file: FileNumber,
+        nonce: Nonce,
+        epoch: Epoch,
+        base_sequence: u64,
+        partitions: &[Partition],
+    ) {
+        self.indexes[index].open(
+            file,
+            nonce,
+            epoch,
+            base_sequence,
+            partitions.iter().map(|partition| partition.next_offset),
+        );
+    }
+
+    pub(crate) fn close_index(&self, index: usize) {
+        self.indexes[index].close();
+    }
+
+    /// Raises the high watermarks over a block's batches. `entries`: index, first, one past the last.
+    pub(crate) fn publish_batches(&self, (index, first, last): (usize, usize, usize)) {
+        for at in first..last {
+            let entry: Entry = self.indexes[index].entry(at).0;
+            let place = self
+                .place(entry.partition)
+                .expect("the log appends to its own partitions only");
+            // Release: whoever sees the watermark sees the entry and the stamped slot behind it.
+            self.partitions[place]
+                .high_watermark
+                .store(entry.end_offset(), Ordering::Release);
+        }
+    }
+
+    pub(crate) fn publish_durable(&self, durable: u64) {
+        self.positions.durable.set(durable);
+        // One node: the registered in-sync set is this node alone.
+        self.positions.committed.set(durable);
+    }
+}

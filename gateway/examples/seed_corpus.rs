@@ -1,0 +1,85 @@
+//! Writes the fuzzer's first corpus: one frame of every request in every version, by the public
+//! codec. `cargo run -p headworks-gateway --example seed_corpus`
+
+use std::path::Path;
+use std::{fs, io};
+
+use bytes::{Bytes, BytesMut};
+use headworks_gateway::kafka::versions::Api;
+use kafka_protocol::messages as wire;
+use kafka_protocol::messages::{RequestHeader, TopicName};
+use kafka_protocol::protocol::{Request, StrBytes, encode_request_header_into_buffer};
+
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> Result<(), Failure> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/request");
+    fs::create_dir_all(&folder)?;
+    seed(&folder, |_| wire::ApiVersionsRequest::default())?;
+    seed(&folder, |_| metadata())?;
+    seed(&folder, |_| list_offsets())?;
+    seed(&folder, |_| fetch())?;
+    seed(&folder, |_| epochs())?;
+    seed(&folder, find_coordinator)?;
+    seed(&folder, |_| produce())
+}
+
+fn seed<R: Request>(folder: &Path, body: impl Fn(i16) -> R) -> Result<(), Failure> {
+    let api = Api::find(R::KEY).ok_or_else(|| io::Error::other(format!("key {} is not served", R::KEY)))?;
+    for version in api.versions.clone() {
+        let header = RequestHeader::default()
+            .with_request_api_key(R::KEY)
+            .with_request_api_version(version)
+            .with_correlation_id(1)
+            .with_client_id(Some(text("seed")));
+        let mut frame = BytesMut::new();
+        encode_request_header_into_buffer(&mut frame, &header)?;
+        body(version).encode(&mut frame, version)?;
+        fs::write(folder.join(format!("{}-{version:02}", api.name)), &frame)?;
+    }
+    Ok(())
+}
+
+fn text(text: &'static str) -> StrBytes {
+    StrBytes::from_static_str(text)
+}
+
+fn events() -> TopicName {
+    TopicName(text("events"))
+}
+
+fn metadata() -> wire::MetadataRequest {
+    let topic = wire::metadata_request::MetadataRequestTopic::default().with_name(Some(events()));
+    wire::MetadataRequest::default().with_topics(Some(vec![topic.clone(), topic]))
+}
+
+fn list_offsets() -> wire::ListOffsetsRequest {
+    use wire::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+    let topic = ListOffsetsTopic::default().with_name(events()).with_partitions(vec![ListOffsetsPartition::default().with_timestamp(-1)]);
+    wire::ListOffsetsRequest::default().with_topics(vec![topic])
+}
+
+fn fetch() -> wire::FetchRequest {
+    use wire::fetch_request::{FetchPartition, FetchTopic};
+    let topic = FetchTopic::default().with_topic(events()).with_partitions(vec![FetchPartition::default(); 2]);
+    wire::FetchRequest::default().with_max_wait_ms(500).with_topics(vec![topic])
+}
+
+fn epochs() -> wire::OffsetForLeaderEpochRequest {
+    use wire::offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic};
+    let topic = OffsetForLeaderTopic::default().with_topic(events()).with_partitions(vec![OffsetForLeaderPartition::default()]);
+    wire::OffsetForLeaderEpochRequest::default().with_topics(vec![topic])
+}
+
+fn find_coordinator(version: i16) -> wire::FindCoordinatorRequest {
+    let request = wire::FindCoordinatorRequest::default();
+    if version >= 4 { request.with_coordinator_keys(vec![text("group")]) } else { request.with_key(text("group")) }
+}
+
+fn produce() -> wire::ProduceRequest {
+    use wire::produce_request::{PartitionProduceData, TopicProduceData};
+    let records = Some(Bytes::from_static(b"records"));
+    let topic =
+        TopicProduceData::default().with_name(events()).with_partition_data(vec![PartitionProduceData::default().with_records(records)]);
+    wire::ProduceRequest::default().with_acks(1).with_topic_data(vec![topic])
+}

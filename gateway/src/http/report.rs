@@ -1,0 +1,338 @@
+//! What the appliance says about itself, as plain numbers.
+//!
+//! The shapes of `/api/v1/ledger` and `/api/v1/status` are these structs as JSON; outside checks
+//! read them, so a field may be added but none renamed. [`MetricsReport`] is the same idea for the
+//! scrape: the binary fills in numbers, this crate knows the names and the format.
+//!
+//! Times are milliseconds since 1970 (UTC), counts are since the start of the appliance's books.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// Counts by cause or reason, in a stable order.
+pub type Counts = BTreeMap<String, u64>;
+
+/// Body of `/api/v1/ledger`: where every packet went.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct LedgerReport {
+    /// The run these books belong to.
+    pub run: Run,
+    /// One entry a listener and lane; Produce is the listener `kafka`.
+    pub listeners: Vec<ListenerLedger>,
+    /// One entry a lane.
+    pub lanes: Vec<LaneLedger>,
+    /// What the host's own counters say, for comparison; no part of the equations.
+    pub host: Counts,
+    /// Spans of time in which nobody counted (from the last durable block to ready, after a crash).
+    pub unobserved: Vec<Span>,
+    /// Sum of what the equations leave over; must be 0.
+    pub imbalance: i64,
+}
+
+/// Which run of the appliance, and since when.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Run {
+    /// Epoch of this run.
+    pub epoch: u64,
+    /// Start of the run, milliseconds since 1970.
+    pub since: u64,
+}
+
+/// The books of one listener in one lane:
+/// `arrived = sum(dropped) + received`, `received = admitted + sum(shed) + dead_lettered + pending`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ListenerLedger {
+    /// Name from the config.
+    pub name: String,
+    /// Lane number.
+    pub lane: u32,
+    /// Whether `arrived` was counted independently of what was received.
+    pub exact: bool,
+    /// Packets that reached the socket, before the receive-buffer check.
+    pub arrived: u64,
+    /// Packets the kernel dropped, by cause.
+    pub dropped: Counts,
+    /// Packets that reached the appliance.
+    pub received: u64,
+    /// Records taken into the log.
+    pub admitted: u64,
+    /// Records refused, by reason.
+    pub shed: Counts,
+    /// Records put aside in a dead-letter stream.
+    pub dead_lettered: u64,
+    /// Received but not yet decided.
+    pub pending: u64,
+}
+
+/// The books of one lane's log: `admitted = durable + in_flight`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct LaneLedger {
+    /// Lane number.
+    pub lane: u32,
+    /// Records taken in.
+    pub admitted: u64,
+    /// Records covered by a completed fdatasync here.
+    pub durable: u64,
+    /// Records durable on every member of the in-sync set.
+    pub committed: u64,
+    /// Records admitted and not yet durable.
+    pub in_flight: u64,
+}
+
+/// A span of time, milliseconds since 1970.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Span {
+    /// First moment.
+    pub from: u64,
+    /// Last moment.
+    pub to: u64,
+}
+
+/// Body of `/api/v1/status`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct StatusReport {
+    /// Name of the node.
+    pub node: String,
+    /// Version of the program.
+    pub version: String,
+    /// `single`, `primary`, `standby` and so on.
+    pub role: String,
+    /// Leader epoch.
+    pub epoch: u64,
+    /// Whether the appliance takes and serves packets.
+    pub ready: bool,
+    /// Seconds since the process started.
+    pub uptime_seconds: u64,
+    /// What is open, one entry a listener.
+    pub listeners: Vec<ListenerStatus>,
+    /// One entry a lane.
+    pub lanes: Vec<LaneStatus>,
+    /// One entry a stream (a topic, to a Kafka client).
+    pub streams: Vec<StreamStatus>,
+    /// One entry a volume.
+    pub volumes: Vec<VolumeStatus>,
+    /// One entry a peer; empty on a single node.
+    pub peers: Vec<PeerStatus>,
+    /// What an operator should know, in whole sentences.
+    pub warnings: Vec<String>,
+}
+
+/// One open listener.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ListenerStatus {
+    /// Name from the config.
+    pub name: String,
+    /// `udp`, `tcp`, `kafka`, `http`.
+    pub kind: String,
+    /// Address as bound.
+    pub address: String,
+    /// Stream it fills, where it fills one.
+    pub stream: Option<String>,
+}
+
+/// Positions of one lane: block sequences, `sealed ≥ submitted ≥ written ≥ durable ≥ committed`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct LaneStatus {
+    /// Lane number.
+    pub lane: u32,
+    /// Closed by the ingest loop.
+    pub sealed: u64,
+    /// Handed to the kernel.
+    pub submitted: u64,
+    /// Contiguously written.
+    pub written: u64,
+    /// Covered by a completed fdatasync.
+    pub durable: u64,
+    /// Durable on the whole in-sync set.
+    pub committed: u64,
+    /// Share of the ring's slots in use, 0 to 1.
+    pub ring_occupancy: f64,
+}
+
+/// One stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct StreamStatus {
+    /// Name, also the topic's.
+    pub name: String,
+    /// One entry a partition.
+    pub partitions: Vec<PartitionStatus>,
+}
+
+/// Offsets of one partition.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct PartitionStatus {
+    /// Partition number.
+    pub partition: i32,
+    /// Offset of the oldest record held.
+    pub log_start: i64,
+    /// One past the newest committed record.
+    pub high_watermark: i64,
+}
+
+/// One volume.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct VolumeStatus {
+    /// Data directory.
+    pub path: String,
+    /// Bytes free in its file system.
+    pub free_bytes: u64,
+    /// Size of its file system in bytes.
+    pub total_bytes: u64,
+    /// Bytes our segments take.
+    pub segment_bytes: u64,
+}
+
+/// One peer.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct PeerStatus {
+    /// Name of the peer.
+    pub name: String,
+    /// Whether the in-sync set holds it.
+    pub in_sync: bool,
+    /// Bytes it is behind.
+    pub lag_bytes: u64,
+    /// Seconds it is behind.
+    pub lag_seconds: f64,
+}
+
+/// The numbers of one scrape. What is empty is left out of the text: a metric that no part of this
+/// release counts does not stand there as a zero.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MetricsReport {
+    /// `headworks_arrived_packets_total{listener,lane}`.
+    pub arrived_packets: Vec<ListenerLaneCount>,
+    /// `headworks_rx_packets_total{listener,lane}`.
+    pub received_packets: Vec<ListenerLaneCount>,
+    /// `headworks_rx_bytes_total{listener,lane}`.
+    pub received_bytes: Vec<ListenerLaneCount>,
+    /// `headworks_rx_drops_total{listener,cause}`.
+    pub dropped_packets: Vec<CauseCount>,
+    /// `headworks_admitted_records_total{stream}`.
+    pub admitted_records: Vec<NamedCount>,
+    /// `headworks_shed_records_total{stream,reason}`.
+    pub shed_records: Vec<CauseCount>,
+    /// `headworks_dlq_records_total{stream,reason}`.
+    pub dead_lettered_records: Vec<CauseCount>,
+    /// `headworks_ring_occupancy_ratio{lane}`, 0 to 1.
+    pub ring_occupancy: Vec<LaneRatio>,
+    /// `headworks_segment_write_bytes_total{volume}`.
+    pub segment_write_bytes: Vec<NamedCount>,
+    /// `headworks_volume_free_bytes{volume}`.
+    pub volume_free_bytes: Vec<NamedCount>,
+    /// `headworks_fdatasync_duration_seconds`.
+    pub fdatasync_duration: Option<HistogramReport>,
+    /// `headworks_durable_latency_seconds`.
+    pub durable_latency: Option<HistogramReport>,
+    /// `headworks_log_position{lane,position}`, block sequences.
+    pub log_positions: Vec<LanePosition>,
+    /// `headworks_replication_lag_bytes{peer}` and `headworks_replication_lag_seconds{peer}`.
+    pub replication_lag: Vec<PeerLag>,
+    /// `headworks_role{role}`, 1 for the role named.
+    pub role: String,
+    /// `headworks_epoch`.
+    pub epoch: u64,
+    /// `headworks_failovers_total{cause}`.
+    pub failovers: Vec<NamedCount>,
+    /// `headworks_ledger_imbalance_records{listener}`; must be 0.
+    pub ledger_imbalance: Vec<ListenerImbalance>,
+    /// `headworks_consumer_lag_records{group,topic,partition}`.
+    pub consumer_lag: Vec<ConsumerLag>,
+    /// Label `version` of `headworks_build_info`.
+    pub version: String,
+}
+
+/// A count of one listener in one lane.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListenerLaneCount {
+    /// Name of the listener.
+    pub listener: String,
+    /// Lane number.
+    pub lane: u32,
+    /// The count.
+    pub count: u64,
+}
+
+/// A count under an owner (a listener or a stream, as the field says) and a cause or reason.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CauseCount {
+    /// Listener or stream.
+    pub owner: String,
+    /// Cause or reason.
+    pub cause: String,
+    /// The count.
+    pub count: u64,
+}
+
+/// A count under one name (a stream, a volume, a cause, as the field says).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NamedCount {
+    /// The name.
+    pub name: String,
+    /// The count.
+    pub count: u64,
+}
+
+/// A share of one lane.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LaneRatio {
+    /// Lane number.
+    pub lane: u32,
+    /// 0 to 1.
+    pub ratio: f64,
+}
+
+/// One position of one lane.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LanePosition {
+    /// Lane number.
+    pub lane: u32,
+    /// `sealed`, `submitted`, `written`, `durable` or `committed`.
+    pub position: &'static str,
+    /// Block sequence.
+    pub block: u64,
+}
+
+/// How far a peer is behind.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PeerLag {
+    /// Name of the peer.
+    pub peer: String,
+    /// In bytes.
+    pub bytes: u64,
+    /// In seconds.
+    pub seconds: f64,
+}
+
+/// What the equations of one listener leave over.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListenerImbalance {
+    /// Name of the listener.
+    pub listener: String,
+    /// Records; must be 0.
+    pub records: i64,
+}
+
+/// How far a consumer group is behind on a partition.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConsumerLag {
+    /// Group id.
+    pub group: String,
+    /// Topic name.
+    pub topic: String,
+    /// Partition number.
+    pub partition: i32,
+    /// Records between the committed offset and the high watermark.
+    pub records: i64,
+}
+
+/// A histogram as it is kept: upper bounds in seconds with *cumulative* counts, ascending.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct HistogramReport {
+    /// `(upper bound in seconds, observations at or below it)`; the last bound need not be infinite.
+    pub buckets: Vec<(f64, u64)>,
+    /// Sum of all observations in seconds.
+    pub sum_seconds: f64,
+    /// Number of all observations, those above the last bound too.
+    pub count: u64,
+}

@@ -1,0 +1,125 @@
+//! From a frame to its answer.
+
+use super::answer::{self, Reply};
+use super::broker::Broker;
+use super::connection::Client;
+use super::errors::ErrorCode;
+use super::request::reader::Reader;
+use super::request::{self, Prefix, Rejected, Request};
+use super::versions::{Api, Key};
+use crate::store::Store;
+
+/// What comes of a request that was understood.
+#[derive(Debug)]
+pub enum Answer {
+    /// These bytes.
+    Reply(Reply),
+    /// Nothing: the client asked for no answer (Produce with acks 0). The error is for the count.
+    Silent(ErrorCode),
+}
+
+/// What makes a connection of no more use.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// A key or a version that is not spoken. There is no body that such a client could be sure to
+    /// parse, so the connection ends, as Apache Kafka's own does.
+    #[error("request key {key} ({name}) version {version} is not served{range}")]
+    Unsupported {
+        /// Number of the API.
+        key: i16,
+        /// Its name, where we know it.
+        name: &'static str,
+        /// The version asked.
+        version: i16,
+        /// Which versions would be, as text.
+        range: String,
+    },
+    /// A frame that is not the request it says it is.
+    #[error("malformed {name} version {version}: {rejected}")]
+    Malformed {
+        /// Name of the API, `request` where it is not known yet.
+        name: &'static str,
+        /// The version asked.
+        version: i16,
+        /// What is wrong.
+        rejected: Rejected,
+    },
+    /// An answer that could not be put into bytes: a fault of ours.
+    #[error("the answer to {name} version {version} cannot be encoded: {cause}")]
+    Encode {
+        /// Name of the API.
+        name: &'static str,
+        /// The version asked.
+        version: i16,
+        /// What the encoder said.
+        cause: String,
+    },
+}
+
+/// Answers the request in `frame`.
+///
+/// # Errors
+/// [`Refusal`] when the connection has to end.
+pub async fn answer<S: Store>(broker: &Broker<S>, client: &mut Client, frame: &[u8]) -> Result<(&'static Api, Answer), Refusal> {
+    let mut reader = Reader::new(frame);
+    let prefix = Prefix::read(&mut reader).map_err(|rejected| Refusal::Malformed { name: "request", version: 0, rejected })?;
+    let api = match Api::find(prefix.key) {
+        Some(api) if api.accepts(prefix.version) => api,
+        // The one request that must be answered in a version nobody knows yet.
+        Some(api) if api.key == Key::ApiVersions => {
+            let reply = answer::api_versions::unsupported(prefix.correlation)?;
+            return Ok((api, Answer::Reply(reply)));
+        }
+        found => return Err(unsupported(prefix, found)),
+    };
+    let malformed = |rejected| Refusal::Malformed { name: api.name, version: prefix.version, rejected };
+    let client_id = request::read_header(&mut reader, api, prefix.version).map_err(malformed)?;
+    client.on_client_id(client_id);
+    let request = request::read_body(&mut reader, api, prefix.version).map_err(malformed)?;
+    let asked = Asked { api, version: prefix.version, correlation: prefix.correlation };
+    Ok((api, reply(broker, client, asked, &request).await?))
+}
+
+/// Which request an answer is for.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// Line of the table.
+    pub api: &'static Api,
+    /// Version of request and answer.
+    pub version: i16,
+    /// What the answer must carry.
+    pub correlation: i32,
+}
+
+async fn reply<S: Store>(broker: &Broker<S>, client: &mut Client, asked: Asked, request: &Request<'_>) -> Result<Answer, Refusal> {
+    let reply = match request {
+        Request::ApiVersions(request) => {
+            if let (Some(name), Some(version)) = (request.software_name, request.software_version) {
+                client.on_software(name, version);
+            }
+            answer::api_versions::answer(asked)
+        }
+        Request::Metadata(request) => answer::metadata::answer(&broker.store, &broker.identity, asked, request),
+        Request::ListOffsets(request) => answer::list_offsets::answer(&broker.store, asked, request).await,
+        Request::Fetch(request) => Ok(answer::fetch::answer(broker, asked, request).await),
+        Request::OffsetForLeaderEpoch(request) => answer::offset_for_leader_epoch::answer(&broker.store, asked, request),
+        Request::FindCoordinator(request) => answer::find_coordinator::answer(asked, request),
+        Request::Produce(request) => {
+            if request.acks == 0 {
+                answer::produce::on_silent(client);
+                return Ok(Answer::Silent(ErrorCode::InvalidRequest));
+            }
+            answer::produce::answer(asked, request)
+        }
+    };
+    reply.map(Answer::Reply)
+}
+
+fn unsupported(prefix: Prefix, found: Option<&'static Api>) -> Refusal {
+    Refusal::Unsupported {
+        key: prefix.key,
+        name: found.map_or("unknown", |api| api.name),
+        version: prefix.version,
+        range: found.map_or_else(String::new, |api| format!(", {} to {} are", api.versions.start(), api.versions.end())),
+    }
+}

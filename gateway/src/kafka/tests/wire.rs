@@ -1,0 +1,280 @@
+//! Over real sockets on loopback: framing, order, bounds and endings.
+
+use std::time::Duration;
+
+use bytes::BufMut;
+use kafka_protocol::messages as wire;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::LocalSet;
+
+use super::*;
+use crate::counters::Counters;
+
+/// A server on loopback and what a test needs to judge it.
+struct Server {
+    address: std::net::SocketAddr,
+    counters: Counters,
+    close: watch::Sender<bool>,
+    log: MemoryLog,
+}
+
+impl Server {
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.expect("a connection")
+    }
+}
+
+/// Runs a server beside a test; both end together, and the server must have ended by itself.
+async fn check<F: Future<Output = ()>>(limits: Limits, test: impl FnOnce(std::rc::Rc<Server>) -> F) {
+    let log = MemoryLog::default().with_topic("events", 1);
+    log.write("events", 0, &[(1, b"a")]);
+    let (close, closing) = watch::channel(false);
+    let counters = Counters::default();
+    let broker = Broker::new(log.clone(), identity(), limits, counters.clone(), closing);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let server = std::rc::Rc::new(Server { address: listener.local_addr().expect("an address"), counters, close, log });
+    let tasks = LocalSet::new();
+    let listening = tasks.spawn_local(crate::kafka::listen(std::rc::Rc::new(broker), listener));
+    tasks
+        .run_until(async {
+            test(std::rc::Rc::clone(&server)).await;
+            server.close.send_replace(true);
+            listening.await.expect("a server that ends by itself");
+        })
+        .await;
+}
+
+fn framed(frame: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    bytes.put_i32(i32::try_from(frame.len()).expect("a small frame"));
+    bytes.extend_from_slice(frame);
+    bytes
+}
+
+/// The next answer, its length included.
+async fn answer(stream: &mut TcpStream) -> Bytes {
+    let length = stream.read_i32().await.expect("a length");
+    let mut bytes = BytesMut::new();
+    bytes.put_i32(length);
+    let length = usize::try_from(length).expect("a length");
+    bytes.resize(4 + length, 0);
+    stream.read_exact(&mut bytes[4..]).await.expect("an answer");
+    bytes.freeze()
+}
+
+/// The server closes without another byte.
+async fn check_closed(stream: &mut TcpStream) {
+    let mut byte = [0];
+    let ended = stream.read(&mut byte).await;
+    let closed = match &ended {
+        Ok(count) => *count == 0,
+        Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+    };
+    assert!(closed, "{ended:?}");
+}
+
+fn versions(correlation: i32) -> Vec<u8> {
+    framed(&frame(0, correlation, &wire::ApiVersionsRequest::default()))
+}
+
+fn fetch(correlation: i32, offset: i64) -> Vec<u8> {
+    use wire::fetch_request::{FetchPartition, FetchTopic};
+    let partition = FetchPartition::default().with_fetch_offset(offset).with_partition_max_bytes(1 << 20);
+    let topic = FetchTopic::default().with_topic(name("events")).with_partitions(vec![partition]);
+    let request = wire::FetchRequest::default().with_max_wait_ms(20_000).with_min_bytes(1).with_max_bytes(1 << 20).with_topics(vec![topic]);
+    framed(&frame(4, correlation, &request))
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_order() {
+    check(Limits::default(), |server| async move {
+        let mut stream = server.connect().await;
+        // The fetch in the middle waits for a commit; what follows it must not overtake it.
+        let requests = [versions(1), fetch(2, 1), versions(3)].concat();
+        stream.write_all(&requests).await.expect("requests sent");
+        decode::<wire::ApiVersionsRequest>(0, 1, answer(&mut stream).await);
+        server.log.write("events", 0, &[(2, b"b")]);
+        let fetched = decode::<wire::FetchRequest>(4, 2, answer(&mut stream).await);
+        let records = fetched.responses[0].partitions[0].records.as_ref();
+        assert!(records.is_some_and(|records| !records.is_empty()));
+        decode::<wire::ApiVersionsRequest>(0, 3, answer(&mut stream).await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn frame_in_single_bytes_is_read() {
+    check(Limits::default(), |server| async move {
+        let mut stream = server.connect().await;
+        stream.set_nodelay(true).expect("a socket option");
+        for byte in versions(9) {
+            stream.write_all(&[byte]).await.expect("a byte sent");
+            tokio::task::yield_now().await;
+        }
+        decode::<wire::ApiVersionsRequest>(0, 9, answer(&mut stream).await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn answer_larger_than_the_socket_buffers_arrives_whole() {
+    check(Limits::default(), |server| async move {
+        let big = vec![7; 900_000];
+        for _ in 0..8 {
+            server.log.write("events", 0, &[(1, &big)]);
+        }
+        let mut stream = server.connect().await;
+        for offset in 1..9 {
+            stream.write_all(&fetch(5, offset)).await.expect("a request sent");
+        }
+        for _ in 1..9 {
+            let fetched = decode::<wire::FetchRequest>(4, 5, answer(&mut stream).await);
+            let records = fetched.responses[0].partitions[0].records.as_ref();
+            assert!(records.is_some_and(|records| records.len() > big.len()));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn unknown_version_of_api_versions_gets_version_0_and_stays_open() {
+    check(Limits::default(), |server| async move {
+        let mut stream = server.connect().await;
+        // Version 99 with a header that nobody knows.
+        let frame = [0, 18, 0, 99, 0, 0, 0, 6, 0xff, 0xfe, 0xfd];
+        stream.write_all(&framed(&frame)).await.expect("a request sent");
+        let told = decode::<wire::ApiVersionsRequest>(0, 6, answer(&mut stream).await);
+        assert_eq!(told.error_code, 35);
+        let own = &told.api_keys[0];
+        assert_eq!((own.api_key, own.min_version, own.max_version), (18, 0, 4));
+        stream.write_all(&versions(7)).await.expect("a request sent");
+        decode::<wire::ApiVersionsRequest>(0, 7, answer(&mut stream).await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn unknown_key_and_version_are_counted_and_closed() {
+    check(Limits::default(), |server| async move {
+        for (key, version) in [(999i16, 0i16), (1, 99), (22, 0), (0, 2)] {
+            let mut stream = server.connect().await;
+            let mut frame = Vec::new();
+            frame.put_i16(key);
+            frame.put_i16(version);
+            frame.put_slice(&[0; 8]);
+            stream.write_all(&framed(&frame)).await.expect("a request sent");
+            check_closed(&mut stream).await;
+        }
+        assert_eq!(server.counters.closed_count("unsupported"), 4);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn absurd_lengths_are_counted_and_closed() {
+    check(Limits::default(), |server| async move {
+        for length in [i32::MAX, -1, i32::MIN, 0, 7, (1 << 20) + 1] {
+            let mut stream = server.connect().await;
+            stream.write_i32(length).await.expect("a length sent");
+            check_closed(&mut stream).await;
+        }
+        assert_eq!(server.counters.closed_count("frame_length"), 6);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn malformed_body_is_counted_and_closed() {
+    check(Limits::default(), |server| async move {
+        let mut stream = server.connect().await;
+        let mut frame = frame(0, 1, &wire::ApiVersionsRequest::default()).to_vec();
+        frame.push(0);
+        stream.write_all(&framed(&frame)).await.expect("a request sent");
+        check_closed(&mut stream).await;
+        assert_eq!(server.counters.closed_count("malformed"), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_connection_too_many_is_closed_and_room_comes_back() {
+    let limits = Limits { kafka_connections_max: 1, ..Limits::default() };
+    check(limits, |server| async move {
+        let mut first = server.connect().await;
+        first.write_all(&versions(1)).await.expect("a request sent");
+        answer(&mut first).await;
+        let mut second = server.connect().await;
+        check_closed(&mut second).await;
+        assert_eq!(server.counters.closed_count("too_many_connections"), 1);
+        first.shutdown().await.expect("an end sent");
+        check_closed(&mut first).await;
+        let mut third = server.connect().await;
+        third.write_all(&versions(3)).await.expect("a request sent");
+        decode::<wire::ApiVersionsRequest>(0, 3, answer(&mut third).await);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_a_frame_is_given_up_after_the_deadline() {
+    check(Limits::default(), |server| async move {
+        for sent in [2, 10] {
+            let mut stream = server.connect().await;
+            stream.write_all(&versions(1)[..sent]).await.expect("half a frame sent");
+            check_closed(&mut stream).await;
+        }
+        assert_eq!(server.counters.closed_count("stalled"), 2);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn client_that_stops_reading_is_dropped() {
+    check(Limits::default(), |server| async move {
+        let big = vec![7; 1_000_000];
+        for _ in 0..40 {
+            server.log.write("events", 0, &[(1, &big)]);
+        }
+        let mut stream = server.connect().await;
+        // More than loopback's socket buffers take, and not a byte of it read.
+        let requests: Vec<u8> = (1..40).flat_map(|offset| fetch(1, offset)).collect();
+        stream.write_all(&requests).await.expect("requests sent");
+        // Each write that moves a byte puts the deadline off, so only the full socket lets it pass.
+        while server.counters.closed_count("stalled") == 0 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn silent_connection_is_closed_after_the_idle_time() {
+    check(Limits::default(), |server| async move {
+        let mut stream = server.connect().await;
+        check_closed(&mut stream).await;
+        assert_eq!(server.counters.closed_count("idle"), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn shutdown_answers_a_waiting_fetch_and_closes() {
+    check(Limits::default(), |server| async move {
+        let mut stream = server.connect().await;
+        stream.write_all(&[versions(1), fetch(2, 1)].concat()).await.expect("requests sent");
+        answer(&mut stream).await;
+        while server.counters.answered_count("ApiVersions", "NONE") == 0 {
+            tokio::task::yield_now().await;
+        }
+        tokio::task::yield_now().await;
+        server.close.send_replace(true);
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.expect("an orderly end");
+        if !rest.is_empty() {
+            // The fetch was begun before the end was seen: then it is answered whole.
+            decode::<wire::FetchRequest>(4, 2, rest.into());
+        }
+    })
+    .await;
+}

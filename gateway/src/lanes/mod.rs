@@ -1,0 +1,18 @@
+//! The committed log of the lanes, as a [`Store`]: the tail from ring slots, history from segments.
+//!
+//! ```text
+//!  read(offset) ─► history::find ─► fresh segment ─► slot still there? pin, copy, release      tail
+//!                        │                       └─► no: the file                              history
+//!                        └────────► sealed segment ─► sidecar (cached) ─► the file
+//! ```
+//!
+//! A slot is pinned only for the length of a copy, never across an await. What comes from a file is taken only if it is
+//! the batch that its index entry describes: the file may have been given back and written anew meanwhile, and a disk may
+//! lie. A batch that does not hold is lost on this node: it is counted, said once, and the first batch after it is served.
+
+mod commits;
+mod files;
+mod store;
+mod times;
+
+pub use store::{Lane, LaneStore, Unreadable};

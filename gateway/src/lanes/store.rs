@@ -1,0 +1,256 @@
+//! The store over lanes.
+
+use super::commits::Commits;
+use super::files::{self, Sidecars};
+use crate::store::{EpochEnd, PartitionState, ReadError, Store, TimedOffset, Topic};
+use bytes::{Bytes, BytesMut};
+use headworks_format::sidecar::Entry;
+use headworks_io::Wake;
+use headworks_log::history::{self, Hint, Place};
+use headworks_log::view::{Found, SealedSegment};
+use headworks_log::{Disk, LaneView};
+use headworks_ring::Readers;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Looks that one read takes before it says that the storage fails: a segment may be given back between look and read.
+const LOOKS_MAX: usize = 8;
+
+/// A lane as the gateway sees it.
+pub struct Lane<D> {
+    /// Its published state.
+    pub view: Arc<LaneView>,
+    /// Its ring's readers.
+    pub readers: Readers,
+    /// Its directory.
+    pub disk: Arc<D>,
+}
+
+/// Batches that a reader met on this node and that do not hold; shared with the metrics.
+#[derive(Debug, Clone, Default)]
+pub struct Unreadable(Arc<AtomicU64>);
+
+impl Unreadable {
+    /// Batches passed over so far.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Where a partition lives: the lane, and its place in the lane's tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct At {
+    pub lane: usize,
+    pub place: usize,
+}
+
+/// The committed log of all lanes.
+pub struct LaneStore<D> {
+    pub(super) lanes: Vec<Lane<D>>,
+    topics: BTreeMap<String, Vec<At>>,
+    commits: Commits,
+    pub(super) sidecars: Sidecars,
+    hints: RefCell<HashMap<At, Hint>>,
+    unreadable: Unreadable,
+}
+
+impl<D: Disk + Send + Sync + 'static> LaneStore<D>
+where
+    D::Buffer: Send + 'static,
+{
+    /// Over the lanes; `commits` is rung by the log loop after each group commit.
+    #[must_use]
+    pub fn new(lanes: Vec<Lane<D>>, commits: Wake, unreadable: Unreadable) -> LaneStore<D> {
+        let mut topics: BTreeMap<String, Vec<(u32, At)>> = BTreeMap::new();
+        for (lane, parts) in lanes.iter().enumerate() {
+            for (place, partition) in parts.view.partitions.iter().enumerate() {
+                topics.entry(partition.stream.clone()).or_default().push((partition.number, At { lane, place }));
+            }
+        }
+        let by_number = |(name, mut at): (String, Vec<(u32, At)>)| {
+            at.sort_unstable();
+            (name, at.into_iter().map(|(_, at)| at).collect())
+        };
+        LaneStore {
+            lanes,
+            topics: topics.into_iter().map(by_number).collect(),
+            commits: Commits::new(commits),
+            sidecars: Sidecars::default(),
+            hints: RefCell::default(),
+            unreadable,
+        }
+    }
+
+    pub(super) fn at(&self, topic: &str, partition: i32) -> Option<At> {
+        self.topics.get(topic)?.get(usize::try_from(partition).ok()?).copied()
+    }
+
+    fn state_at(&self, at: At) -> PartitionState {
+        let view = &self.lanes[at.lane].view;
+        // Log start first: it only grows, and never beyond a watermark read later.
+        let log_start = view.log_start(at.place);
+        let high_watermark = view.partitions[at.place].high_watermark();
+        PartitionState { log_start: offset(log_start), high_watermark: offset(high_watermark), leader_epoch: i32::try_from(view.epoch.0).expect("epochs are below 2^31") }
+    }
+
+    async fn read_at(&self, at: At, mut from: u64, bytes_max: usize) -> Result<Vec<Bytes>, ReadError> {
+        let lane = &self.lanes[at.lane];
+        for _ in 0..LOOKS_MAX {
+            let hint = self.hints.borrow().get(&at).copied();
+            let found = match history::find(&lane.view, at.place, from, bytes_max, hint) {
+                Place::Beyond => return Ok(Vec::new()),
+                Place::Fresh { file, nonce, batches } => {
+                    let last = batches.last().expect("at least one batch");
+                    self.hints.borrow_mut().insert(at, Hint { nonce, at: last.at, offset: last.entry.base_offset });
+                    self.fresh(lane, file, &batches).await
+                }
+                Place::Sealed(segments) => self.sealed(at, &segments, from, bytes_max).await,
+            };
+            match found {
+                Some(Outcome::Batches(batches)) if !batches.is_empty() => return Ok(batches),
+                Some(Outcome::Batches(_)) | None => {}
+                Some(Outcome::Lost(end)) => from = end,
+            }
+        }
+        tracing::error!(lane = at.lane, place = at.place, offset = from, "no batch could be read after {LOOKS_MAX} looks");
+        Err(ReadError::Storage)
+    }
+
+    /// Batches of a fresh segment: from the slots as far as they are still there, else from the file.
+    async fn fresh(&self, lane: &Lane<D>, file: headworks_log::FileNumber, batches: &[Found]) -> Option<Outcome> {
+        let copied = copy_tail(&lane.readers, batches);
+        if !copied.is_empty() {
+            return Some(Outcome::Batches(copied));
+        }
+        Some(self.judge(files::read(&lane.disk, file, batches.iter().map(|found| found.entry).collect()).await))
+    }
+
+    /// Batches of the first of the segments that has any; none when one was given back meanwhile.
+    async fn sealed(&self, at: At, segments: &[Arc<SealedSegment>], from: u64, bytes_max: usize) -> Option<Outcome> {
+        let lane = &self.lanes[at.lane];
+        let partition = lane.view.partitions[at.place].id;
+        for segment in segments {
+            let entries = self.sidecars.entries(&lane.disk, segment.file, segment.nonce).await?;
+            let run: Vec<Entry> = history::run_of(&entries, partition, from, bytes_max).to_vec();
+            if run.is_empty() {
+                continue;
+            }
+            let read = files::read(&lane.disk, segment.file, run).await;
+            if segment.end_sequence <= lane.view.start() {
+                return None;
+            }
+            return Some(self.judge(read));
+        }
+        None
+    }
+
+    /// Takes what holds up to the first batch that does not. If that is the first of all, it is lost.
+    fn judge(&self, read: Vec<files::Read>) -> Outcome {
+        let first = read.first().map(|read| read.entry);
+        let batches: Vec<Bytes> = read.into_iter().map_while(|read| read.bytes).collect();
+        match first {
+            Some(entry) if batches.is_empty() => {
+                if self.unreadable.0.fetch_add(1, Ordering::Relaxed) == 0 {
+                    tracing::error!(partition = %entry.partition, offset = entry.base_offset, records = entry.records, "a batch does not hold and is passed over; `headworks verify` lists all damage");
+                }
+                Outcome::Lost(entry.end_offset())
+            }
+            _ => Outcome::Batches(batches),
+        }
+    }
+}
+
+enum Outcome {
+    Batches(Vec<Bytes>),
+    /// The first batch does not hold; where the next one begins.
+    Lost(u64),
+}
+
+/// Copies batches out of ring slots, block by block, until one is gone.
+fn copy_tail(readers: &Readers, batches: &[Found]) -> Vec<Bytes> {
+    let mut copied = Vec::new();
+    for block in batches.chunk_by(|a, b| a.slot == b.slot) {
+        let Some(pin) = readers.pin(block[0].slot.0) else { break };
+        let mut bytes = BytesMut::with_capacity(block.iter().map(|found| found.entry.length as usize).sum());
+        for found in block {
+            let at = usize::try_from(found.entry.position - found.block_position).expect("within a block");
+            bytes.extend_from_slice(&pin[at..at + found.entry.length as usize]);
+        }
+        copied.push(bytes.freeze());
+    }
+    copied
+}
+
+fn offset(value: u64) -> i64 {
+    i64::try_from(value).expect("offsets stay below 2^63")
+}
+
+impl<D: Disk + Send + Sync + 'static> Store for LaneStore<D>
+where
+    D::Buffer: Send + 'static,
+{
+    fn topics(&self) -> Vec<Topic> {
+        let topic = |(name, at): (&String, &Vec<At>)| Topic { name: name.clone(), partitions: i32::try_from(at.len()).expect("few partitions") };
+        self.topics.iter().map(topic).collect()
+    }
+
+    fn state(&self, topic: &str, partition: i32) -> Option<PartitionState> {
+        self.at(topic, partition).map(|at| self.state_at(at))
+    }
+
+    async fn read(&self, topic: &str, partition: i32, from: i64, bytes_max: usize) -> Result<Vec<Bytes>, ReadError> {
+        let at = self.at(topic, partition).ok_or(ReadError::UnknownPartition)?;
+        let state = self.state_at(at);
+        if from < state.log_start || from > state.high_watermark {
+            return Err(ReadError::OutOfRange(state));
+        }
+        self.read_at(at, from.unsigned_abs(), bytes_max).await
+    }
+
+    async fn offset_at_time(&self, topic: &str, partition: i32, time_ms: i64) -> Result<Option<TimedOffset>, ReadError> {
+        let at = self.at(topic, partition).ok_or(ReadError::UnknownPartition)?;
+        self.first_at_or_after(at, time_ms).await
+    }
+
+    async fn latest_timestamp(&self, topic: &str, partition: i32) -> Result<Option<TimedOffset>, ReadError> {
+        let at = self.at(topic, partition).ok_or(ReadError::UnknownPartition)?;
+        self.latest(at).await
+    }
+
+    fn end_of_epoch(&self, topic: &str, partition: i32, epoch: i32) -> Option<EpochEnd> {
+        let at = self.at(topic, partition)?;
+        let (epoch, end) = history::end_of_epoch(&self.lanes[at.lane].view, at.place, u32::try_from(epoch).ok()?)?;
+        Some(EpochEnd { epoch: i32::try_from(epoch).expect("epochs are below 2^31"), end_offset: offset(end) })
+    }
+
+    fn commits(&self) -> impl Future<Output = ()> {
+        self.commits.next()
+    }
+}
+
+impl<D> LaneStore<D> {
+    /// Everything committed of a partition, segment by segment, oldest first.
+    pub(super) fn fresh_entries(&self, at: At) -> Vec<(headworks_log::FileNumber, Vec<Entry>)> {
+        let view = &self.lanes[at.lane].view;
+        let partition = &view.partitions[at.place];
+        let high_watermark = partition.high_watermark();
+        let entries = |index: &&headworks_log::view::OpenIndex| {
+            index.read(|file, _, _| {
+                let committed = index.batches(partition.id, 0, 0).map(|found| found.entry).take_while(|entry| entry.end_offset() <= high_watermark);
+                (file, committed.collect())
+            })
+        };
+        view.open_indexes().iter().filter_map(entries).collect()
+    }
+
+    pub(super) fn segments(&self, at: At) -> Vec<Arc<SealedSegment>> {
+        self.lanes[at.lane].view.sealed()
+    }
+}
+
+/// A sidecar's entries, shared with its cache.
+pub(super) type Entries = Rc<Vec<Entry>>;

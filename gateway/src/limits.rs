@@ -1,0 +1,46 @@
+//! What the gateway allows a client to take. Every queue, buffer and wait of this crate has its
+//! bound here; the defaults suit an appliance with some hundred consumers.
+
+use std::time::Duration;
+
+/// Bounds of the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Open Kafka connections; one more is accepted, counted and closed.
+    pub kafka_connections_max: usize,
+    /// Open HTTP connections; more wait in the listener's backlog.
+    pub http_connections_max: usize,
+    /// Length of one request frame in bytes.
+    pub request_bytes_max: usize,
+    /// Bytes of request frames buffered over all connections, small frames excepted.
+    pub requests_buffered_bytes_max: usize,
+    /// Bytes of record batches in one answer; one batch more may come.
+    pub reply_bytes_max: usize,
+    /// Bytes of record batches buffered over all connections; one batch a connection more may come.
+    pub replies_buffered_bytes_max: usize,
+    /// Longest wait of a fetch, whatever the client asks.
+    pub fetch_wait_max: Duration,
+    /// How long a client may take to read or send the next byte of something begun.
+    pub stall_max: Duration,
+    /// How long a connection may be silent between requests.
+    pub idle_max: Duration,
+    /// How long the answers under way may take after shutdown was asked for.
+    pub drain_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            kafka_connections_max: 1024,
+            http_connections_max: 64,
+            request_bytes_max: 1 << 20,
+            requests_buffered_bytes_max: 64 << 20,
+            reply_bytes_max: 64 << 20,
+            replies_buffered_bytes_max: 256 << 20,
+            fetch_wait_max: Duration::from_secs(30),
+            stall_max: Duration::from_secs(30),
+            idle_max: Duration::from_secs(600),
+            drain_max: Duration::from_secs(5),
+        }
+    }
+}

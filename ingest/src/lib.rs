@@ -1,0 +1,18 @@
+//! Packets in: received, admitted, framed where they will be written from, sealed into blocks.
+//!
+//! ```text
+//! udp (edge) ─► admit ─► intake ─► frame      in place, in a ring slot
+//!                           └────► seal       when the block is full, old, or the disk is idle
+//! ```
+//!
+//! Everything but the edge is pure: no I/O, no clock. The one copy of a payload on its way in is [`frame`]'s.
+#![forbid(unsafe_code)]
+
+pub mod admit;
+pub mod frame;
+pub mod intake;
+pub mod seal;
+pub mod udp;
+
+#[cfg(test)]
+mod tests;

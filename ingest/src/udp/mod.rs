@@ -1,0 +1,10 @@
+//! The ingest loop of a lane: UDP sockets in, sealed slots out. The one file set of this crate that knows the kernel.
+//!
+//! A full ring stops the recycling of receive buffers: packets then wait in the socket, and what overflows there the
+//! kernel drops and the arrival filter has counted.
+
+mod listener;
+mod turn;
+
+pub use listener::{Listen, Listener};
+pub use turn::{RECEIVE_BYTES, Ended, IngestLoop, IngestParts, IngestSetup, Progress, Stop};

@@ -1,0 +1,203 @@
+//! The command line. Only what this release has is listed: a command that is not built is unknown, not a stub.
+//!
+//! ```text
+//! headworks [run] [--config FILE] [--data DIR] [--set section.key=value]...
+//! headworks check-config FILE | status | verify DIR | cat DIR --stream S | version
+//! ```
+//! Without a command the appliance runs. A line that cannot be understood ends with code 2; values of settings are judged later, by the
+//! configuration, with code 78.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+const EXAMPLES: &str = "\
+Examples:
+  headworks                            embedded default: loopback only,
+                                       data in ./headworks-data
+  headworks --data /var/lib/headworks --set log.linger=5ms
+  headworks run --config /etc/headworks/headworks.toml
+  headworks check-config /etc/headworks/headworks.toml
+  headworks status -o json
+  headworks cat /var/lib/headworks --stream events --count 10
+
+Settings, each over the ones before: embedded default, file, environment
+(HEADWORKS_LOG_LINGER=5ms), --set log.linger=5ms, --data.
+
+Exit codes: 0 ok, 1 negative answer, 2 usage, 69 port busy, 70 bug,
+71 kernel feature, 74 storage fault, 75 directory in use, 77 permission,
+78 configuration.";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  headworks run
+  headworks run --config /etc/headworks/headworks.toml
+  headworks run --data /tmp/try --set listener.udp.address=127.0.0.1:0";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  headworks check-config headworks.toml
+  headworks check-config headworks.toml --set node.lanes=2";
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  headworks status
+  headworks status --http 127.0.0.1:9600 -o json";
+
+const VERIFY_EXAMPLES: &str = "\
+Exit codes: 0 clean, 1 damage found, 75 the directory is in use.
+
+Examples:
+  headworks verify /var/lib/headworks
+  headworks verify /var/lib/headworks -o json";
+
+const CAT_EXAMPLES: &str = "\
+Examples:
+  headworks cat /var/lib/headworks --stream events --count 10
+  headworks cat /var/lib/headworks --stream events --offset 1000 --format json";
+
+/// Ingests streams of packets durably and serves them to Kafka clients.
+#[derive(Debug, Parser)]
+#[command(name = "headworks", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+impl Args {
+    /// The command that was asked for; none means run.
+    pub fn into_command(self) -> Command {
+        self.command.unwrap_or(Command::Run(self.run))
+    }
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start the appliance (also without any command)
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunArgs),
+    /// Check a configuration file and print what would be in effect
+    #[command(after_help = CHECK_EXAMPLES)]
+    CheckConfig(CheckConfigArgs),
+    /// Ask a running appliance for its state
+    #[command(after_help = STATUS_EXAMPLES)]
+    Status(StatusArgs),
+    /// Check every segment of a data directory that no appliance is using
+    #[command(after_help = VERIFY_EXAMPLES)]
+    Verify(VerifyArgs),
+    /// Print a stream's durable records from a data directory
+    #[command(after_help = CAT_EXAMPLES)]
+    Cat(CatArgs),
+    /// Print the version
+    Version(VersionArgs),
+}
+
+/// `run`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct RunArgs {
+    /// Configuration file (TOML); none is read unless named here
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Data directory, over any other setting of node.data
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// One setting, over file and environment; streams and listeners by name
+    #[arg(long, value_name = "SECTION.KEY=VALUE", value_parser = assignment)]
+    pub set: Vec<String>,
+}
+
+/// `check-config`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CheckConfigArgs {
+    /// Configuration file (TOML)
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// One setting, over file and environment; streams and listeners by name
+    #[arg(long, value_name = "SECTION.KEY=VALUE", value_parser = assignment)]
+    pub set: Vec<String>,
+}
+
+/// `status`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct StatusArgs {
+    /// HTTP address of the appliance
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9600")]
+    pub http: SocketAddr,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+/// `verify`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct VerifyArgs {
+    /// Data directory
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+/// `cat`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CatArgs {
+    /// Data directory
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Stream (topic)
+    #[arg(long, value_name = "NAME")]
+    pub stream: String,
+    /// Partition
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub partition: u32,
+    /// First offset; the oldest that is kept unless given
+    #[arg(long, value_name = "N")]
+    pub offset: Option<u64>,
+    /// Records to print; all that are durable unless given
+    #[arg(long, value_name = "N")]
+    pub count: Option<u64>,
+    /// How to print a record
+    #[arg(long, value_enum, default_value_t = CatFormat::Raw)]
+    pub format: CatFormat,
+}
+
+/// `version`.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct VersionArgs {
+    /// Also what it was built for and with
+    #[arg(long)]
+    pub verbose: bool,
+}
+
+/// Form of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// Form of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CatFormat {
+    /// The value's bytes as they are and a newline
+    Raw,
+    /// One JSON object a line
+    Json,
+    /// Offset and hexadecimal bytes
+    Hex,
+}
+
+/// Form only: whether the key exists and takes the value is the configuration's to say, with its hint.
+fn assignment(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((key, _)) if !key.trim().is_empty() => Ok(text.to_owned()),
+        _ => Err("write section.key=value, such as log.linger=5ms".to_owned()),
+    }
+}

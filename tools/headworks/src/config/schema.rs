@@ -1,0 +1,321 @@
+//! The table of keys: one line a key, with how it is read and how it is shown.
+//!
+//! Limits of a single value live here, beside the key they limit; what must hold between two keys is in `validate`. Keys of parts that this
+//! release has not got are listed too, so that a file written for a later release is answered with that reason and not with a spelling hint.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use super::units::{show_duration, show_size};
+use super::value::Value;
+use super::{AckLevel, HostPort, Http, Kafka, Key, Lanes, Listener, ListenerKind, LogSettings, Node, Placement, Stream};
+
+/// One key of a section `T`.
+pub struct Setting<T> {
+    /// The key within its section; a dot stands for a table inside (`retention.size`).
+    pub key: &'static str,
+    /// Reads the value into the section; the error is a sentence for the operator, and the section is then unchanged.
+    pub read: fn(&mut T, &Value) -> Result<(), String>,
+    /// The value as TOML; `None` when it is absent and has no text of its own.
+    pub show: fn(&T) -> Option<String>,
+}
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+const SECOND_NS: u64 = 1_000_000_000;
+const DAY_NS: u64 = 86_400 * SECOND_NS;
+
+const RING_BYTES: RangeInclusive<u64> = 4 * MIB..=64 * GIB;
+const SEGMENT_BYTES: RangeInclusive<u64> = 8 * MIB..=GIB;
+const SEGMENT_ALIGN: u64 = 4 * KIB;
+const LINGER_NS: RangeInclusive<u64> = 0..=SECOND_NS;
+const DEPTH: RangeInclusive<u32> = 1..=64;
+const RETENTION_BYTES: RangeInclusive<u64> = MIB..=8192 * 1024 * GIB;
+const RETENTION_AGE_NS: RangeInclusive<u64> = SECOND_NS..=36_500 * DAY_NS;
+const RECEIVE_BUFFER_BYTES: RangeInclusive<u64> = 64 * KIB..=GIB - KIB;
+const LANES: RangeInclusive<u32> = 1..=64;
+const CPU: RangeInclusive<u32> = 0..=1023;
+const NODE_NAME_BYTES_MAX: usize = 64;
+const LISTENER_NAME_BYTES_MAX: usize = 64;
+const STREAM_NAME_BYTES_MAX: usize = 249;
+const HOST_BYTES_MAX: usize = 253;
+
+const _: () = assert!(SEGMENT_BYTES.start().is_multiple_of(SEGMENT_ALIGN) && SEGMENT_BYTES.end().is_multiple_of(SEGMENT_ALIGN));
+
+const KEYS: [(&str, Key); 2] = [("none", Key::None), ("source", Key::Source)];
+const ACKS: [(&str, AckLevel); 4] =
+    [("none", AckLevel::None), ("disk", AckLevel::Disk), ("peer-memory", AckLevel::PeerMemory), ("peer-disk", AckLevel::PeerDisk)];
+
+/// `[node]`.
+pub const NODE: &[Setting<Node>] = &[
+    Setting { key: "name", read: |n, v| keep(&mut n.name, v.text().and_then(node_name)), show: |n| Some(quote(&n.name)) },
+    Setting { key: "data", read: |n, v| keep(&mut n.data, data(v)), show: |n| Some(show_data(&n.data)) },
+    Setting { key: "lanes", read: |n, v| keep(&mut n.lanes, lanes(v)), show: |n| Some(show_lanes(n.lanes)) },
+    Setting { key: "strict", read: |n, v| keep(&mut n.strict, v.flag()), show: |n| Some(n.strict.to_string()) },
+    Setting {
+        key: "ingest_cpus",
+        read: |n, v| keep(&mut n.ingest_cpus, placement(v, cpus)),
+        show: |n| Some(show_placement(&n.ingest_cpus)),
+    },
+    Setting { key: "log_cpu", read: |n, v| keep(&mut n.log_cpu, placement(v, cpu)), show: |n| Some(show_placement(&n.log_cpu)) },
+];
+
+/// `[log]`.
+pub const LOG: &[Setting<LogSettings>] = &[
+    Setting { key: "ring", read: |l, v| keep(&mut l.ring_bytes, ring(v)), show: |l| Some(quote(&show_size(l.ring_bytes))) },
+    Setting { key: "segment", read: |l, v| keep(&mut l.segment_bytes, segment(v)), show: |l| Some(quote(&show_size(l.segment_bytes))) },
+    Setting {
+        key: "linger",
+        read: |l, v| keep(&mut l.linger_ns, v.duration(LINGER_NS)),
+        show: |l| Some(quote(&show_duration(l.linger_ns))),
+    },
+    Setting { key: "depth", read: |l, v| keep(&mut l.depth, v.whole(DEPTH).map(index)), show: |l| Some(l.depth.to_string()) },
+    Setting {
+        key: "retention.size",
+        read: |l, v| keep(&mut l.retention.size_bytes, v.size(RETENTION_BYTES)),
+        show: |l| Some(quote(&show_size(l.retention.size_bytes))),
+    },
+    Setting {
+        key: "retention.age",
+        read: |l, v| keep(&mut l.retention.age_ns, age(v)),
+        show: |l| Some(quote(&l.retention.age_ns.map_or_else(|| "none".to_owned(), show_duration))),
+    },
+];
+
+/// `[[stream]]`, without its name.
+pub const STREAM: &[Setting<Stream>] = &[
+    Setting { key: "key", read: |s, v| keep(&mut s.key, v.choice(&KEYS)), show: |s| Some(quote(word(&KEYS, s.key))) },
+    Setting { key: "receive_time", read: |s, v| keep(&mut s.receive_time, v.flag()), show: |s| Some(s.receive_time.to_string()) },
+    Setting { key: "ack", read: |s, v| keep(&mut s.ack, v.choice(&ACKS)), show: |s| Some(quote(word(&ACKS, s.ack))) },
+];
+
+/// `[[listener]]`, without its name.
+pub const LISTENER: &[Setting<Listener>] = &[
+    Setting { key: "kind", read: |l, v| keep(&mut l.kind, kind(v)), show: |_| Some(quote("udp")) },
+    Setting { key: "address", read: |l, v| keep(&mut l.address, v.address()), show: |l| Some(quote(&l.address.to_string())) },
+    Setting { key: "stream", read: |l, v| keep(&mut l.stream, v.text().and_then(stream_name)), show: |l| Some(quote(&l.stream)) },
+    Setting { key: "gro", read: |l, v| keep(&mut l.gro, v.flag()), show: |l| Some(l.gro.to_string()) },
+    Setting {
+        key: "receive_buffer",
+        read: |l, v| keep(&mut l.receive_buffer_bytes, v.size(RECEIVE_BUFFER_BYTES)),
+        show: |l| Some(quote(&show_size(l.receive_buffer_bytes))),
+    },
+];
+
+/// `[kafka]`.
+pub const KAFKA: &[Setting<Kafka>] = &[
+    Setting { key: "address", read: |k, v| keep(&mut k.address, v.address()), show: |k| Some(quote(&k.address.to_string())) },
+    Setting {
+        key: "advertise",
+        read: |k, v| keep(&mut k.advertise, host_port(v).map(Some)),
+        show: |k| k.advertise.as_ref().map(show_host_port),
+    },
+];
+
+/// `[http]`.
+pub const HTTP: &[Setting<Http>] =
+    &[Setting { key: "address", read: |h, v| keep(&mut h.address, v.address()), show: |h| Some(quote(&h.address.to_string())) }];
+
+/// Sections with one table each.
+pub const TABLES: [&str; 4] = ["node", "log", "kafka", "http"];
+/// Sections with a list of named entries.
+pub const LISTS: [&str; 2] = ["stream", "listener"];
+/// Keys of each `[[listener]]` that must be written.
+pub const LISTENER_REQUIRED: [&str; 3] = ["kind", "address", "stream"];
+
+const UNBUILT_SECTIONS: [&str; 2] = ["pair", "arbiter"];
+/// Keys of `[[listener]]` that belong to kinds this release has not got.
+pub const UNBUILT_LISTENER_KEYS: [&str; 3] = ["framing", "record_max", "ack"];
+
+/// Why a key that is no key of this release may still be a right one; `None` for a key of no release.
+pub fn unbuilt(path: &str) -> Option<String> {
+    let section = path.split(['.', '[']).next().unwrap_or(path);
+    if UNBUILT_SECTIONS.contains(&section) {
+        return Some(format!("section [{section}] is not built into this release; remove it"));
+    }
+    let key = path.rsplit('.').next().unwrap_or(path);
+    let of_listener = section == "listener" && UNBUILT_LISTENER_KEYS.contains(&key);
+    of_listener.then(|| format!("`{key}` belongs to listeners of kind tcp, and kind tcp is not built into this release; remove it"))
+}
+
+/// The environment variable of a key's path: `log.retention.size` is `HEADWORKS_LOG_RETENTION_SIZE`.
+pub fn variable(path: &str) -> String {
+    let upper = path.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' });
+    format!("HEADWORKS_{}", upper.collect::<String>())
+}
+
+/// The candidate that looks most like `wanted`; `None` only when there is no candidate.
+pub fn nearest<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let score = |candidate: &str| strsim::normalized_damerau_levenshtein(wanted, candidate);
+    let best = candidates.into_iter().max_by(|a, b| score(a).total_cmp(&score(b)));
+    best.map(str::to_owned)
+}
+
+/// A node's name.
+pub fn node_name(name: &str) -> Result<String, String> {
+    plain_name(name, NODE_NAME_BYTES_MAX)
+}
+
+/// A listener's name.
+pub fn listener_name(name: &str) -> Result<String, String> {
+    plain_name(name, LISTENER_NAME_BYTES_MAX)
+}
+
+/// A stream's name, by the rules of a Kafka topic.
+pub fn stream_name(name: &str) -> Result<String, String> {
+    if name == "." || name == ".." {
+        return Err(format!("`{name}` cannot be a stream: the names . and .. are refused by Kafka clients"));
+    }
+    plain_name(name, STREAM_NAME_BYTES_MAX)
+}
+
+/// Text as a TOML string.
+pub fn quote(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
+fn keep<T>(field: &mut T, value: Result<T, String>) -> Result<(), String> {
+    *field = value?;
+    Ok(())
+}
+
+fn plain_name(name: &str, bytes_max: usize) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if let Some(odd) = name.chars().find(|c| !plain(*c)) {
+        return Err(format!("`{name}` has the character {odd:?}: write 1 to {bytes_max} of a-z A-Z 0-9 . _ -"));
+    }
+    if name.is_empty() || name.len() > bytes_max {
+        return Err(format!("the name has {} bytes: write 1 to {bytes_max} of a-z A-Z 0-9 . _ -", name.len()));
+    }
+    Ok(name.to_owned())
+}
+
+fn data(value: &Value) -> Result<Vec<PathBuf>, String> {
+    let paths = match value {
+        Value::List(members) => members.iter().map(Value::text).collect::<Result<Vec<_>, _>>()?,
+        other => vec![other.text()?],
+    };
+    let [path] = paths.as_slice() else {
+        return Err(format!("{} directories where this release takes exactly 1: write data = [\"/var/lib/headworks\"]", paths.len()));
+    };
+    if path.is_empty() || path.contains('\0') {
+        return Err(format!("{path:?} is not a directory's path: write data = [\"/var/lib/headworks\"]"));
+    }
+    Ok(vec![PathBuf::from(path)])
+}
+
+fn lanes(value: &Value) -> Result<Lanes, String> {
+    if value.is_word("auto") {
+        return Ok(Lanes::Auto);
+    }
+    value.whole(LANES).map(Lanes::Fixed).map_err(|reason| format!("{reason}, or \"auto\""))
+}
+
+fn placement<T>(value: &Value, fixed: fn(&Value) -> Result<T, String>) -> Result<Placement<T>, String> {
+    if value.is_word("auto") {
+        return Ok(Placement::Auto);
+    }
+    fixed(value).map(Placement::Fixed).map_err(|reason| format!("{reason}, or \"auto\""))
+}
+
+fn cpu(value: &Value) -> Result<usize, String> {
+    value.whole(CPU).map(index)
+}
+
+fn cpus(value: &Value) -> Result<Vec<usize>, String> {
+    let cpus = value.members().iter().map(cpu).collect::<Result<Vec<_>, _>>()?;
+    if cpus.is_empty() {
+        return Err("an empty list where the CPU of each lane is wanted, such as [1, 2]".to_owned());
+    }
+    let twice = cpus.iter().enumerate().find(|(position, cpu)| cpus[..*position].contains(cpu));
+    twice
+        .map_or(Ok(cpus.clone()), |(_, cpu)| Err(format!("CPU {cpu} stands there twice: give every lane a CPU of its own, such as [1, 2]")))
+}
+
+fn ring(value: &Value) -> Result<u64, String> {
+    let bytes = value.size(RING_BYTES)?;
+    if bytes.is_power_of_two() {
+        return Ok(bytes);
+    }
+    let (below, above) = (bytes.next_power_of_two() / 2, bytes.next_power_of_two());
+    Err(format!("{} is not a power of two of MiB: write {} or {}", value.seen(), show_size(below), show_size(above)))
+}
+
+fn segment(value: &Value) -> Result<u64, String> {
+    let bytes = value.size(SEGMENT_BYTES)?;
+    if bytes.is_multiple_of(SEGMENT_ALIGN) {
+        return Ok(bytes);
+    }
+    Err(format!("{} is not a multiple of 4KiB: write {}", value.seen(), show_size(bytes.next_multiple_of(SEGMENT_ALIGN))))
+}
+
+fn age(value: &Value) -> Result<Option<u64>, String> {
+    if value.is_word("none") {
+        return Ok(None);
+    }
+    value.duration(RETENTION_AGE_NS).map(Some).map_err(|reason| format!("{reason}, or \"none\""))
+}
+
+fn kind(value: &Value) -> Result<ListenerKind, String> {
+    match value.text()? {
+        "udp" => Ok(ListenerKind::Udp),
+        "tcp" => Err("kind tcp is not built into this release: write \"udp\", or remove this listener".to_owned()),
+        other => Err(format!("`{other}` is not a kind of listener: write \"udp\"")),
+    }
+}
+
+fn host_port(value: &Value) -> Result<HostPort, String> {
+    let text = value.text()?;
+    let wanted = || format!("`{text}` is not a host with a port of 1 to 65535: write what clients can reach, such as a.example:9092");
+    let (host, port) = text.rsplit_once(':').ok_or_else(wanted)?;
+    let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(wanted)?;
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let host = bracketed.unwrap_or(host);
+    let number: Option<IpAddr> = host.parse().ok();
+    if number.is_some_and(|ip| ip.is_unspecified()) {
+        return Err(format!(
+            "`{text}` is a wildcard, which no client can connect to: write a name or number of this host, such as a.example:9092"
+        ));
+    }
+    let named = bracketed.is_none() && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
+    let right = if bracketed.is_some() { number.is_some_and(|ip| ip.is_ipv6()) } else { named };
+    if host.is_empty() || host.len() > HOST_BYTES_MAX || !right {
+        return Err(wanted());
+    }
+    Ok(HostPort { host: host.to_owned(), port })
+}
+
+fn show_data(data: &[PathBuf]) -> String {
+    let paths: Vec<String> = data.iter().map(|path| quote(&path.to_string_lossy())).collect();
+    format!("[{}]", paths.join(", "))
+}
+
+fn show_lanes(lanes: Lanes) -> String {
+    match lanes {
+        Lanes::Auto => quote("auto"),
+        Lanes::Fixed(lanes) => lanes.to_string(),
+    }
+}
+
+fn show_placement<T: std::fmt::Debug>(placement: &Placement<T>) -> String {
+    match placement {
+        Placement::Auto => quote("auto"),
+        Placement::Fixed(cpus) => format!("{cpus:?}"),
+    }
+}
+
+fn show_host_port(to: &HostPort) -> String {
+    let host = if to.host.contains(':') { format!("[{}]", to.host) } else { to.host.clone() };
+    quote(&format!("{host}:{}", to.port))
+}
+
+fn word<T: PartialEq>(words: &[(&'static str, T)], meaning: T) -> &'static str {
+    let found = words.iter().find(|(_, known)| *known == meaning);
+    found.expect("the table of words lists every meaning").0
+}
+
+fn index(number: u32) -> usize {
+    usize::try_from(number).expect("the program runs where an address has at least 32 bits")
+}

@@ -1,0 +1,63 @@
+use super::*;
+
+#[test]
+fn keys_of_a_file_name_the_line_and_the_nearest() {
+    let table = [
+        ("log.lingr = \"2ms\"", "log.lingr", "log.linger"),
+        ("node.dta = [\"/a\"]", "node.dta", "node.data"),
+        ("log.retention.sise = \"1GiB\"", "log.retention.sise", "log.retention.size"),
+        ("log.retention_size = \"1GiB\"", "log.retention_size", "log.retention.size"),
+        ("kafka.advertize = \"a:1\"", "kafka.advertize", "kafka.advertise"),
+        ("nod.name = \"a\"", "nod", "node"),
+        ("listner = []", "listner", "listener"),
+        ("[[streem]]\nname = \"a\"", "streem", "stream"),
+    ];
+    for (text, key, nearest) in table {
+        check(
+            &Try::new().file(&format!("\n\n{text}\n")),
+            &["headworks.toml line 3, column ", &format!(": {key}: unknown"), &format!("nearest valid key is `{nearest}`")],
+        );
+    }
+}
+
+#[test]
+fn keys_of_list_entries_name_the_entry() {
+    check(
+        &Try::new().file(&format!("{LISTENER}adress = \"x\"\n")),
+        &["line 6, column 1", "listener.udp.adress: unknown key", "`listener.udp.address`"],
+    );
+    check(
+        &Try::new().file("[[stream]]\nname = \"events\"\nreceivetime = true\n"),
+        &["line 3", "stream.events.receivetime", "`stream.events.receive_time`"],
+    );
+}
+
+#[test]
+fn variables_and_arguments_are_named() {
+    let attempt = Try::new().variable("HEADWORKS_LOG_LINGR", "2ms");
+    check(&attempt, &["environment variable HEADWORKS_LOG_LINGR: log.lingr: unknown key", "`log.linger` (HEADWORKS_LOG_LINGER)"]);
+    check(&Try::new().variable("HEADWORKS_LISTENER_UPD_ADDRESS", "x"), &["HEADWORKS_LISTENER_UPD_ADDRESS", "`listener.udp.address`"]);
+    check(&Try::new().set("log.lingr=2ms"), &["--set log.lingr=2ms: log.lingr: unknown key", "`log.linger`"]);
+    check(&Try::new().set("listener.upd.address=x"), &["defined (udp)", "`listener.udp.address`"]);
+    check(&Try::new().set("listener.udp.name=x"), &["change it in the file"]);
+    check(&Try::new().set("stream.other.key=source"), &["defined (events)", "`stream.events.key`"]);
+    check(&Try::new().set("linger"), &["--set linger: has no `=`"]);
+}
+
+#[test]
+fn parts_of_later_releases_are_named_as_such() {
+    check(&Try::new().file("[pair]\npeer = \"10.0.0.2:9700\"\n"), &["line 1", "pair", "not built into this release"]);
+    check(&Try::new().file("[arbiter]\nkind = \"witness\"\n"), &["arbiter", "not built into this release"]);
+    check(
+        &Try::new().file(&format!("{LISTENER}framing = \"length\"\n")),
+        &["line 6", "listener.udp.framing", "not built into this release"],
+    );
+    check(
+        &Try::new().file(&LISTENER.replace("kind = \"udp\"", "kind = \"tcp\"")),
+        &["line 3", "listener.udp.kind", "kind tcp is not built into this release"],
+    );
+    check(&Try::new().set("pair.peer=10.0.0.2:9700"), &["--set pair.peer", "not built into this release"]);
+    check(&Try::new().set("listener.udp.record_max=1MiB"), &["listener.udp.record_max", "not built into this release"]);
+    check(&Try::new().variable("HEADWORKS_PAIR_PEER", "x"), &["HEADWORKS_PAIR_PEER", "not built into this release"]);
+    check(&Try::new().variable("HEADWORKS_LISTENER_UDP_RECORD_MAX", "x"), &["RECORD_MAX", "not built into this release"]);
+}

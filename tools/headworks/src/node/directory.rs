@@ -1,0 +1,170 @@
+//! The superblock of a data directory: formatted once, opened at every start, written in two halves.
+
+use super::failure::Failure;
+use headworks_format::superblock::{self, COPIES, COPY_BYTES, FILE_BYTES, FILE_NAME, OpenFault, Superblock};
+use headworks_format::units::EPOCH_MAX;
+use headworks_format::{Epoch, PairId};
+use headworks_io::fatal::Reason;
+use headworks_io::{AlignedBuffer, DirectFile, Volume, files};
+use std::io::{self, Read as _};
+
+/// What a new directory is formatted with.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The node's name.
+    pub name: String,
+    /// Lanes for a new directory.
+    pub lanes: u32,
+    /// Lanes as configured, where a number was given.
+    pub lanes_asked: Option<u32>,
+    /// Bytes of a segment for a new directory.
+    pub segment_bytes: u64,
+    /// Nanoseconds since 1970.
+    pub now_ns: u64,
+}
+
+/// A directory's superblock with its file.
+pub struct Directory {
+    file: DirectFile,
+    /// The state.
+    pub state: Superblock,
+    /// What the operator should know.
+    pub notes: Vec<String>,
+}
+
+/// Reads the superblock without changing anything.
+///
+/// # Errors
+/// There is none, it is damaged, or it is of another format version.
+pub fn read(volume: &Volume) -> Result<Superblock, Failure> {
+    let path = volume.path().display().to_string();
+    let bytes = volume.file_path(FILE_NAME).and_then(std::fs::read).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Failure::new(Reason::Config, format!("{path} is no data directory: it has no file `{FILE_NAME}`; name the directory that `headworks run --data` was given")),
+        _ => Failure::new(Reason::Storage, format!("cannot read {path}/{FILE_NAME}: {error}")),
+    })?;
+    superblock::open(&bytes).map_err(|fault| explain(&path, &fault))
+}
+
+/// Opens the directory, formatting it if it is new.
+///
+/// # Errors
+/// It is another node's, damaged, of another version, or cannot be written.
+pub fn open(volume: &Volume, wanted: &Wanted) -> Result<Directory, Failure> {
+    let path = volume.path().display().to_string();
+    let exists = volume.file_path(FILE_NAME).and_then(|file| file.try_exists()).map_err(|error| storage(&path, "look at", &error))?;
+    if !exists {
+        return format(volume, wanted, &path);
+    }
+    let state = read(volume)?;
+    let file = volume.open_direct(FILE_NAME).map_err(|error| storage(&path, "open", &error))?;
+    let mut notes = Vec::new();
+    if state.name != wanted.name {
+        let (owner, name) = (&state.name, &wanted.name);
+        return Err(Failure::new(Reason::Config, format!("{path} belongs to node \"{owner}\", this is node \"{name}\"; set node.name = \"{owner}\" or name another directory")));
+    }
+    if let Some(lanes) = wanted.lanes_asked.filter(|lanes| *lanes != state.lanes) {
+        return Err(Failure::new(Reason::Config, format!("{path} was made with {} lanes, the configuration says {lanes}; lanes are fixed at first start: set node.lanes = {} or name a new directory", state.lanes, state.lanes)));
+    }
+    if state.segment_bytes != wanted.segment_bytes {
+        notes.push(format!("segments of {path} have {} bytes, fixed at first start; log.segment = {} is not used", state.segment_bytes, wanted.segment_bytes));
+    }
+    Ok(Directory { file, state, notes })
+}
+
+fn format(volume: &Volume, wanted: &Wanted, path: &str) -> Result<Directory, Failure> {
+    let strangers = std::fs::read_dir(volume.path()).map_err(|error| storage(path, "list", &error))?;
+    let lanes_there = strangers.filter_map(Result::ok).any(|entry| entry.file_name().to_string_lossy().starts_with("lane-"));
+    if lanes_there {
+        return Err(Failure::new(Reason::Storage, format!("{path} holds lanes but no file `{FILE_NAME}`; nothing was changed. Restore that file from a copy of the directory, or name another directory")));
+    }
+    let state = Superblock {
+        generation: 0,
+        pair: PairId(random_u128()?),
+        node_id: random_u128()?,
+        incarnation: random_u128()?,
+        name: wanted.name.clone(),
+        lanes: wanted.lanes,
+        segment_bytes: wanted.segment_bytes,
+        promised_epoch: Epoch(0),
+        last_epoch: Epoch(0),
+        last_epoch_start: vec![0; wanted.lanes as usize],
+        needs_repair: false,
+        stopped_cleanly: true,
+        register_version: 0,
+        created_ns: wanted.now_ns,
+        unobserved: Vec::new(),
+    };
+    // Whole or not there: written beside, made durable, renamed.
+    headworks_lane::replace(volume, FILE_NAME, &vec![0; FILE_BYTES]).map_err(|error| storage(path, "write", &error))?;
+    let file = volume.open_direct(FILE_NAME).map_err(|error| storage(path, "open", &error))?;
+    let mut directory = Directory { file, state, notes: vec![format!("{path} is new: formatted with {} lanes", wanted.lanes)] };
+    directory.write()?;
+    Ok(directory)
+}
+
+impl Directory {
+    /// Takes the next epoch, durable when this returns: nothing may be appended in it before.
+    ///
+    /// # Errors
+    /// The superblock cannot be written, or epochs are used up.
+    pub fn take_epoch(&mut self, starts: Vec<u64>) -> Result<Epoch, Failure> {
+        let last = self.state.promised_epoch.max(self.state.last_epoch);
+        if last >= EPOCH_MAX {
+            return Err(Failure::new(Reason::Storage, format!("epoch {last} is the last one that Kafka clients can be told; export the data and start a new directory")));
+        }
+        let epoch = Epoch(last.0 + 1);
+        (self.state.promised_epoch, self.state.last_epoch) = (epoch, epoch);
+        self.state.last_epoch_start = starts;
+        self.state.stopped_cleanly = false;
+        self.write()?;
+        Ok(epoch)
+    }
+
+    /// Writes the state: copies 0 and 1, made durable, then 2 and 3. If we die between, two copies of one state are whole.
+    ///
+    /// # Errors
+    /// It cannot be made durable.
+    pub fn write(&mut self) -> Result<(), Failure> {
+        self.state.generation += 1;
+        let copy = self.state.encode();
+        let half = COPIES / 2;
+        let mut buffer = AlignedBuffer::zeroed(half * COPY_BYTES);
+        buffer.chunks_exact_mut(COPY_BYTES).for_each(|place| place.copy_from_slice(&copy));
+        for first in [0, half] {
+            let offset = (first * COPY_BYTES) as u64;
+            let written = files::write_at(&self.file.fd, &buffer, offset, half * COPY_BYTES).and_then(|()| files::sync_data(&self.file.fd));
+            written.map_err(|error| storage(FILE_NAME, "write", &error))?;
+        }
+        Ok(())
+    }
+}
+
+fn explain(path: &str, fault: &OpenFault) -> Failure {
+    match fault {
+        OpenFault::Blank => Failure::new(Reason::Storage, format!("{path}/{FILE_NAME} is blank: the first start was interrupted before anything was stored; remove the directory and start again")),
+        OpenFault::Version(version) => Failure::new(
+            Reason::Config,
+            format!("{path} has format version {version}, this release reads version {}; use the release that wrote it, or export with that release first", superblock::VERSION),
+        ),
+        OpenFault::Damaged { whole } => Failure::new(
+            Reason::Storage,
+            format!("{path}/{FILE_NAME}: no two of its four copies agree ({whole} are whole by themselves); nothing was changed. Check the disk (`dmesg`, `smartctl -a`) and restore the file from a copy of the directory; the lanes' files hold the data and are untouched"),
+        ),
+    }
+}
+
+fn storage(path: &str, what: &str, error: &io::Error) -> Failure {
+    let reason = if error.kind() == io::ErrorKind::PermissionDenied { Reason::Permission } else { Reason::Storage };
+    Failure::new(reason, format!("cannot {what} {path}: {error}"))
+}
+
+/// Sixteen bytes from the kernel.
+///
+/// # Errors
+/// /dev/urandom cannot be read.
+pub fn random_u128() -> Result<u128, Failure> {
+    let mut bytes = [0; 16];
+    let read = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
+    read.map_err(|error| Failure::new(Reason::Kernel, format!("cannot read /dev/urandom: {error}")))?;
+    Ok(u128::from_le_bytes(bytes))
+}

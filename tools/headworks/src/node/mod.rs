@@ -1,0 +1,12 @@
+//! A node: preflight, directory, sockets, lanes, loops, gateway, and their orderly end.
+
+pub mod directory;
+mod assemble;
+mod failure;
+mod memory;
+mod observe;
+mod preflight;
+mod run;
+
+pub use failure::Failure;
+pub use run::run;

@@ -1,0 +1,268 @@
+//! What the node shows of itself: ledger, status, metrics. Every answer is made of published counters; nothing waits.
+
+use headworks_gateway::http::Observed;
+use headworks_gateway::http::report::{
+    CauseCount, HistogramReport, LaneLedger, LanePosition, LaneRatio, LaneStatus, LedgerReport, ListenerImbalance, ListenerLaneCount, ListenerLedger, ListenerStatus, MetricsReport,
+    NamedCount, PartitionStatus, Run, Span, StatusReport, StreamStatus, VolumeStatus,
+};
+use headworks_gateway::lanes::Unreadable;
+use headworks_io::{Clock, Volume};
+use headworks_lane::{Gauges, Snapshot};
+use headworks_ledger::{Book, Counts};
+use headworks_log::LaneView;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The books of one listener in one lane.
+pub struct ListenerBook {
+    /// The listener's name.
+    pub listener: String,
+    /// Its stream.
+    pub stream: String,
+    /// The lane.
+    pub lane: u32,
+    /// The counters.
+    pub book: Book,
+}
+
+/// One lane, as it is watched.
+pub struct WatchedLane {
+    /// Its published state.
+    pub view: Arc<LaneView>,
+    /// Its gauges.
+    pub gauges: Gauges,
+    /// Its ring's slots.
+    pub slots: u64,
+    /// Its counters when the last run ended.
+    pub carried: Counts,
+}
+
+/// Everything that is watched; shared by the gateway and the run.
+pub struct Watched {
+    /// The node's name.
+    pub node: String,
+    /// This run's epoch.
+    pub epoch: u64,
+    /// When it began, in ns since 1970.
+    pub since_ns: u64,
+    /// Books.
+    pub books: Vec<ListenerBook>,
+    /// Lanes.
+    pub lanes: Vec<WatchedLane>,
+    /// What is open.
+    pub listeners: Vec<ListenerStatus>,
+    /// The volume.
+    pub volume: Arc<Volume>,
+    /// Bytes of a segment.
+    pub segment_bytes: u64,
+    /// Batches that a reader met and that do not hold.
+    pub unreadable: Unreadable,
+    /// Intervals in which nobody listened, {from, to} in ns since 1970.
+    pub unobserved: Vec<(u64, u64)>,
+    /// Sentences for the operator.
+    pub warnings: Mutex<Vec<String>>,
+    /// 0 before the node is ready and once it drains; else when it became so, in ns since 1970.
+    pub ready_ns: AtomicU64,
+}
+
+/// Adds what is wrong right now to what was found at start.
+fn warnings(watched: &Watched) -> Vec<String> {
+    let mut warnings = watched.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    for lane in watched.lanes.iter().filter(|lane| lane.view.disk_full.load(Ordering::Acquire)) {
+        warnings.push(format!("lane {}: the volume is full; packets are shed and counted (disk_full) until space is freed or retention is lowered", lane.view.lane));
+    }
+    let unreadable = watched.unreadable.count();
+    if unreadable > 0 {
+        warnings.push(format!("{unreadable} batches could not be read and were passed over; stop the node and run `headworks verify`"));
+    }
+    warnings
+}
+
+/// The seam that the gateway asks through.
+#[derive(Clone)]
+pub struct Observer(pub Arc<Watched>);
+
+impl Observed for Observer {
+    fn ledger(&self) -> LedgerReport {
+        let watched = &self.0;
+        // Durable first: what is admitted afterwards can only be more.
+        let durable: Vec<u64> = watched.lanes.iter().map(|lane| lane.gauges.durable_records.load(Ordering::Acquire)).collect();
+        let books: Vec<Counts> = watched.books.iter().map(|book| book.book.read()).collect();
+        let carried = watched.lanes.iter().filter(|lane| lane.carried != Counts::default());
+        let listeners = watched.books.iter().zip(&books).map(|(book, counts)| listener_ledger(&book.listener, book.lane, counts));
+        let carried = carried.map(|lane| listener_ledger("(earlier runs)", lane.view.lane.0, &lane.carried));
+        let lanes = watched.lanes.iter().zip(&durable).map(|(lane, durable)| {
+            let own = watched.books.iter().zip(&books).filter(|(book, _)| book.lane == lane.view.lane.0);
+            let admitted = lane.carried.admitted + own.map(|(_, counts)| counts.admitted).sum::<u64>();
+            let durable = lane.carried.admitted + durable;
+            LaneLedger { lane: lane.view.lane.0, admitted, durable, committed: durable, in_flight: admitted.saturating_sub(durable) }
+        });
+        let lanes: Vec<LaneLedger> = lanes.collect();
+        let overdrawn: u64 = lanes.iter().map(|lane| lane.durable.saturating_sub(lane.admitted)).sum();
+        let imbalance = books.iter().map(Counts::imbalance).sum::<u64>() + overdrawn;
+        LedgerReport {
+            run: Run { epoch: watched.epoch, since: ms(watched.since_ns) },
+            listeners: listeners.chain(carried).collect(),
+            lanes,
+            host: host_udp(),
+            unobserved: watched.unobserved.iter().map(|(from, to)| Span { from: ms(*from), to: ms(*to) }).collect(),
+            imbalance: i64::try_from(imbalance).unwrap_or(i64::MAX),
+        }
+    }
+
+    fn status(&self) -> StatusReport {
+        let watched = &self.0;
+        let now_ns = Clock.realtime_ns();
+        let lane = |lane: &WatchedLane| {
+            let positions = &lane.view.positions;
+            let in_use = lane.gauges.ring_in_use.load(Ordering::Relaxed);
+            let submitted = positions.submitted.load();
+            LaneStatus {
+                lane: lane.view.lane.0,
+                sealed: submitted.max(positions.durable.load() + in_use),
+                submitted,
+                written: positions.written.load(),
+                durable: positions.durable.load(),
+                committed: positions.committed.load(),
+                ring_occupancy: ratio(in_use, lane.slots),
+            }
+        };
+        let mut streams: BTreeMap<String, Vec<PartitionStatus>> = BTreeMap::new();
+        for lane in &watched.lanes {
+            for (place, partition) in lane.view.partitions.iter().enumerate() {
+                let status = PartitionStatus { partition: partition.number.cast_signed(), log_start: signed(lane.view.log_start(place)), high_watermark: signed(partition.high_watermark()) };
+                streams.entry(partition.stream.clone()).or_default().push(status);
+            }
+        }
+        StatusReport {
+            node: watched.node.clone(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            role: "single".into(),
+            epoch: watched.epoch,
+            ready: self.ready().is_ok(),
+            uptime_seconds: now_ns.saturating_sub(watched.since_ns) / 1_000_000_000,
+            listeners: watched.listeners.clone(),
+            lanes: watched.lanes.iter().map(lane).collect(),
+            streams: streams.into_iter().map(|(name, partitions)| StreamStatus { name, partitions }).collect(),
+            volumes: vec![volume(watched)],
+            peers: Vec::new(),
+            warnings: warnings(watched),
+        }
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        match self.0.ready_ns.load(Ordering::Acquire) {
+            0 => Err("the node is starting or draining".into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn metrics(&self) -> MetricsReport {
+        let watched = &self.0;
+        let books: Vec<(&ListenerBook, Counts)> = watched.books.iter().map(|book| (book, book.book.read())).collect();
+        let counts = |pick: fn(&Counts) -> u64| books.iter().map(|(book, counts)| ListenerLaneCount { listener: book.listener.clone(), lane: book.lane, count: pick(counts) }).collect();
+        let shed = books.iter().flat_map(|(book, counts)| counts.shed().map(|(reason, count)| CauseCount { owner: book.stream.clone(), cause: reason.into(), count }));
+        let dropped = books.iter().map(|(book, counts)| CauseCount { owner: book.listener.clone(), cause: "kernel_rcvbuf".into(), count: counts.dropped_kernel_rcvbuf });
+        let admitted = books.iter().map(|(book, counts)| (book.stream.clone(), counts.admitted));
+        let volume = volume(watched);
+        let path = volume.path.clone();
+        MetricsReport {
+            arrived_packets: counts(|counts| counts.arrived),
+            received_packets: counts(|counts| counts.received),
+            received_bytes: counts(|counts| counts.received_bytes),
+            dropped_packets: merged(dropped),
+            admitted_records: summed(admitted),
+            shed_records: merged(shed),
+            ring_occupancy: watched.lanes.iter().map(|lane| LaneRatio { lane: lane.view.lane.0, ratio: ratio(lane.gauges.ring_in_use.load(Ordering::Relaxed), lane.slots) }).collect(),
+            segment_write_bytes: vec![NamedCount { name: path.clone(), count: watched.lanes.iter().map(|lane| lane.gauges.written_bytes.load(Ordering::Relaxed)).sum() }],
+            volume_free_bytes: vec![NamedCount { name: path, count: volume.free_bytes }],
+            fdatasync_duration: histogram(watched.lanes.iter().map(|lane| lane.gauges.sync_duration.snapshot())),
+            durable_latency: histogram(watched.lanes.iter().map(|lane| lane.gauges.durable_latency.snapshot())),
+            log_positions: watched.lanes.iter().flat_map(positions).collect(),
+            role: "single".into(),
+            epoch: watched.epoch,
+            ledger_imbalance: books.iter().map(|(book, counts)| ListenerImbalance { listener: book.listener.clone(), records: signed(counts.imbalance()) }).collect(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            ..MetricsReport::default()
+        }
+    }
+}
+
+fn listener_ledger(name: &str, lane: u32, counts: &Counts) -> ListenerLedger {
+    ListenerLedger {
+        name: name.into(),
+        lane,
+        exact: counts.exact != 0,
+        arrived: counts.arrived,
+        dropped: BTreeMap::from([("kernel_rcvbuf".to_owned(), counts.dropped_kernel_rcvbuf)]),
+        received: counts.received,
+        admitted: counts.admitted,
+        shed: counts.shed().iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect(),
+        dead_lettered: counts.dead_lettered,
+        pending: counts.pending(),
+    }
+}
+
+fn positions(lane: &WatchedLane) -> Vec<LanePosition> {
+    let positions = &lane.view.positions;
+    let named = [("submitted", &positions.submitted), ("written", &positions.written), ("durable", &positions.durable), ("committed", &positions.committed)];
+    named.iter().map(|(name, position)| LanePosition { lane: lane.view.lane.0, position: name, block: position.load() }).collect()
+}
+
+fn volume(watched: &Watched) -> VolumeStatus {
+    let segments: u64 = watched.lanes.iter().map(|lane| (lane.view.sealed().len() + lane.view.open_indexes().len()) as u64).sum();
+    VolumeStatus {
+        path: watched.volume.path().display().to_string(),
+        free_bytes: watched.volume.free_bytes().unwrap_or(0),
+        total_bytes: watched.volume.total_bytes().unwrap_or(0),
+        segment_bytes: segments * watched.segment_bytes,
+    }
+}
+
+/// Upper bounds of the histograms in seconds.
+const BOUNDS_MS: [f64; 14] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 5000.0];
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+fn histogram(snapshots: impl Iterator<Item = Snapshot>) -> Option<HistogramReport> {
+    let snapshots: Vec<Snapshot> = snapshots.collect();
+    let at_most = |bound_ms: f64| snapshots.iter().map(|snapshot| snapshot.at_most((bound_ms * 1e6) as u64)).sum();
+    Some(HistogramReport {
+        buckets: BOUNDS_MS.iter().map(|bound| (bound / 1e3, at_most(*bound))).collect(),
+        sum_seconds: snapshots.iter().map(|snapshot| snapshot.sum_ns as f64 / 1e9).sum(),
+        count: snapshots.iter().map(Snapshot::count).sum(),
+    })
+}
+
+fn merged(counts: impl Iterator<Item = CauseCount>) -> Vec<CauseCount> {
+    let mut sums: BTreeMap<(String, String), u64> = BTreeMap::new();
+    counts.for_each(|count| *sums.entry((count.owner, count.cause)).or_default() += count.count);
+    sums.into_iter().map(|((owner, cause), count)| CauseCount { owner, cause, count }).collect()
+}
+
+fn summed(counts: impl Iterator<Item = (String, u64)>) -> Vec<NamedCount> {
+    let mut sums: BTreeMap<String, u64> = BTreeMap::new();
+    counts.for_each(|(name, count)| *sums.entry(name).or_default() += count);
+    sums.into_iter().map(|(name, count)| NamedCount { name, count }).collect()
+}
+
+/// The host's own UDP counters, for comparison; empty where /proc does not say.
+fn host_udp() -> BTreeMap<String, u64> {
+    let text = std::fs::read_to_string("/proc/net/snmp").unwrap_or_default();
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix("Udp: "));
+    let (Some(names), Some(values)) = (lines.next(), lines.next()) else { return BTreeMap::new() };
+    names.split(' ').zip(values.split(' ')).filter_map(|(name, value)| Some((format!("udp_{name}"), value.parse().ok()?))).collect()
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn ratio(part: u64, whole: u64) -> f64 {
+    part as f64 / whole.max(1) as f64
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn ms(ns: u64) -> u64 {
+    ns / 1_000_000
+}

@@ -1,0 +1,113 @@
+//! Reading back as the gateway does: find the batch, read it, take it only if it holds.
+
+use crate::breach::{Breach, check};
+use crate::disk::SimDisk;
+use crate::model::Model;
+use crate::node::World;
+use crate::regime::Regime;
+use headworks_format::segment::PAGE_BYTES;
+use headworks_format::sidecar::{Entry, Sidecar};
+use headworks_log::history::{self, Place};
+use headworks_log::view::LaneView;
+use headworks_log::{Disk, FileNumber};
+
+/// The bytes of a batch, if what lies there is the batch that the entry describes.
+#[must_use]
+pub fn read(disk: &SimDisk, file: FileNumber, entry: &Entry) -> Option<Vec<u8>> {
+    let page = PAGE_BYTES as u64;
+    let from = entry.position / page * page;
+    let skip = usize::try_from(entry.position - from).expect("below a page");
+    let wanted = skip + entry.length as usize;
+    let mut buffer = disk.buffer(wanted.next_multiple_of(PAGE_BYTES));
+    let bytes = buffer.len();
+    let read = disk.read(file, from, bytes, &mut buffer).ok()?;
+    let found = buffer.get(skip..wanted).filter(|_| read >= wanted)?;
+    history::holds(entry, found).then(|| found.to_vec())
+}
+
+/// Reads somewhere in a partition of a running node.
+///
+/// # Errors
+/// What is served is false, or what is whole is not served.
+pub fn look(world: &mut World, view: &LaneView) -> Result<(), Breach> {
+    let place = world.schedule.index(view.partitions.len());
+    let (start, end) = (view.log_start(place), view.partitions[place].high_watermark());
+    if start >= end {
+        return Ok(());
+    }
+    let offset = world.schedule.within(start, end - 1);
+    world.trace.add(7, &[start, end, offset]);
+    let (disk, model, regime) = (&world.disk, &world.model, world.harm.regime);
+    let partition = view.partitions[place].id;
+    let mut found = 0;
+    match history::find(view, place, offset, 64 << 10, None) {
+        Place::Beyond => {}
+        Place::Fresh { file, batches, .. } => {
+            for batch in batches {
+                found += compare(disk, model, regime, file, &batch.entry)?;
+            }
+        }
+        Place::Sealed(segments) => {
+            for segment in segments {
+                let bytes = disk.read_sidecar(segment.file).ok().flatten();
+                let sidecar = bytes
+                    .and_then(|bytes| Sidecar::parse(&bytes))
+                    .filter(|sidecar| sidecar.nonce == segment.nonce);
+                let Some(sidecar) = sidecar else { continue };
+                for entry in history::run_of(&sidecar.entries, partition, offset, 64 << 10) {
+                    found += compare(disk, model, regime, segment.file, entry)?;
+                }
+                if found > 0 {
+                    break;
+                }
+            }
+        }
+    }
+    world.counts.batches_read += found;
+    check(
+        "a kept offset is found",
+        found > 0 || regime != Regime::Quiet,
+        || format!("partition {partition}, offset {offset} of {start} to {end}"),
+    )
+}
+
+/// One batch against the truth; 1 if it was served.
+///
+/// # Errors
+/// It is false, or it is whole on the disk and not served.
+pub fn compare(
+    disk: &SimDisk,
+    model: &Model,
+    regime: Regime,
+    file: FileNumber,
+    entry: &Entry,
+) -> Result<u64, Breach> {
+    let says = |what: &str| {
+        format!(
+            "partition {}, offset {}, {file} at {}: {what}",
+            entry.partition, entry.base_offset, entry.position
+        )
+    };
+    // Reads are of whole pages, so a bad sector beside the batch is in the way too.
+    let from = entry.position / PAGE_BYTES as u64 * PAGE_BYTES as u64;
+    let end = (entry.position + u64::from(entry.length)).next_multiple_of(PAGE_BYTES as u64);
+    let pages = usize::try_from(end - from).expect("a batch is small");
+    let Some(bytes) = read(disk, file, entry) else {
+        let harmed = !disk.is_intact(file, from, pages);
+        check("only what is harmed is not served", harmed, || {
+            says("whole, and refused")
+        })?;
+        return Ok(0);
+    };
+    check(
+        "what is served was appended there",
+        model.was_produced(entry.partition.0, entry.base_offset, &bytes),
+        || says("never appended there"),
+    )?;
+    check(
+        "no fault shows in a quiet run",
+        regime != Regime::Quiet || disk.is_intact(file, entry.position, entry.length as usize),
+        || says("harmed in a quiet run"),
+    )?;
+    Ok(1)
+}

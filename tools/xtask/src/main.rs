@@ -1,0 +1,81 @@
+//! `cargo xtask`: what a developer and CI run, one file a command.
+//!
+//! ```text
+//! cargo xtask test              everything, step by step; what CI runs
+//! cargo xtask tidy              the rules that no compiler checks
+//! cargo xtask bench [NAME]      one scenario of the benches, in release
+//! cargo xtask sim --seeds N     the simulator, in release
+//! cargo xtask faults [--full]   the fault matrix against the real binary
+//! ```
+//!
+//! It links no engine crate and nothing from a registry: it must build in a second on a tree whose engine does not compile,
+//! since it is the one that says so. It refuses to guess: an unknown word is a usage error, never ignored.
+#![forbid(unsafe_code)]
+
+mod bench;
+mod faults;
+mod report;
+mod sim;
+mod test;
+mod tidy;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use report::Outcome;
+use workspace::Workspace;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  test                              run everything that CI runs
+  tidy                              check the rules that no compiler checks
+  bench [smoke|NAME] [ARGS]         one scenario, in release; smoke when no name is given
+  sim --seed N | --seeds N [--from N]   the simulator, in release
+  faults [--full]                   the short column of the fault matrix, or all of it
+
+exit codes: 0 all well, 1 something failed, 2 not a command
+";
+
+/// Usage errors, as everywhere in this project.
+const EXIT_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if let [] | ["help" | "-h" | "--help"] = words[..] {
+        print!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
+    let workspace = match Workspace::open() {
+        Ok(workspace) => workspace,
+        Err(reason) => {
+            eprintln!("xtask: {reason}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match words[..] {
+        ["test"] => test::test(&workspace),
+        ["tidy"] => exit(tidy::tidy(&workspace)),
+        ["bench", ref rest @ ..] => exit(bench::bench(&workspace, rest)),
+        ["sim", ref rest @ ..] if !rest.is_empty() => exit(sim::sim(&workspace, rest)),
+        ["faults"] => exit(faults::faults(&workspace, faults::Column::Short)),
+        ["faults", "--full"] => exit(faults::faults(&workspace, faults::Column::Full)),
+        _ => {
+            eprint!("xtask: not a command: {}\n\n{USAGE}", words.join(" "));
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
+}
+
+/// The exit code of a command that is one step.
+fn exit(outcome: Outcome) -> ExitCode {
+    match outcome {
+        Outcome::Passed => ExitCode::SUCCESS,
+        Outcome::Failed(reason) | Outcome::Skipped(reason) => {
+            eprintln!("xtask: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
