@@ -21,8 +21,70 @@ const STAMP_BYTES: usize = 1 + 1 + 1 + 1 + 8;
 /// Bytes that a record takes at most beyond key and payload: length, attributes, deltas, two lengths, headers.
 pub const OVERHEAD_BYTES_MAX: usize = 5 + 1 + 10 + 5 + 5 + 5 + STAMP_BYTES;
 
+/// Bytes that the short way's prefix takes at most: four of length, one each of attributes, timestamp and key, four of
+/// offset, four of value length, and one to spare, so that it is one 16-byte store.
+const PREFIX_BYTES: usize = 16;
+
 /// Writes the record to the start of `out`; returns its bytes. Panics when `out` is too short, which room rules out.
+#[inline]
 pub fn record(out: &mut [u8], dress: &Dress<'_>, payload: &[u8]) -> usize {
+    let plain = dress.key.is_none() && dress.received_ns.is_none() && (0..SHORT_DELTA_MAX).contains(&dress.timestamp_delta_ms);
+    if plain && payload.len() < SHORT_PAYLOAD_BYTES_MAX && dress.offset_delta < SHORT_OFFSET_MAX && out.len() >= PREFIX_BYTES + payload.len() {
+        short(out, dress, payload)
+    } else {
+        long(out, dress, payload)
+    }
+}
+
+/// Timestamp deltas below this take one byte.
+const SHORT_DELTA_MAX: i64 = 64;
+/// Payloads below this leave every length of the short way in four bytes.
+const SHORT_PAYLOAD_BYTES_MAX: usize = 1 << 20;
+/// Offset deltas below this take four bytes.
+const SHORT_OFFSET_MAX: u32 = 1 << 27;
+
+/// A bare packet, which is nearly every one: the whole prefix is put together in a register and stored at once.
+/// Measured beside [`long`] at 64 bytes: half the time.
+fn short(out: &mut [u8], dress: &Dress<'_>, payload: &[u8]) -> usize {
+    let (delta, delta_bytes) = varint4(2 * dress.offset_delta);
+    let (value, value_bytes) = varint4(2 * narrow(payload.len()));
+    // Attributes, timestamp delta, offset delta, null key, value length, value, no headers.
+    let body_bytes = 4 + delta_bytes + value_bytes + narrow(payload.len());
+    let (length, length_bytes) = varint4(2 * body_bytes);
+    let timestamp = dress.timestamp_delta_ms.cast_unsigned() << 1;
+    let mut prefix = u128::from(length) | u128::from(timestamp) << (8 * (length_bytes + 1));
+    let mut at = length_bytes + 2;
+    prefix |= u128::from(delta) << (8 * at);
+    at += delta_bytes;
+    prefix |= 1 << (8 * at);
+    at += 1;
+    prefix |= u128::from(value) << (8 * at);
+    at += value_bytes;
+    out[..PREFIX_BYTES].copy_from_slice(&prefix.to_le_bytes());
+    let at = at as usize;
+    let end = at + payload.len();
+    out[at..end].copy_from_slice(payload);
+    out[end] = 0;
+    end + 1
+}
+
+/// The varint of a value below 2²⁸ as little-endian bytes, and how many.
+fn varint4(value: u32) -> (u32, u32) {
+    let spread = (value & 0x7f) | (value & 0x3f80) << 1 | (value & 0x1f_c000) << 2 | (value & 0xfe0_0000) << 3;
+    match value {
+        0..0x80 => (spread, 1),
+        0x80..0x4000 => (spread | 0x80, 2),
+        0x4000..0x20_0000 => (spread | 0x8080, 3),
+        _ => (spread | 0x80_8080, 4),
+    }
+}
+
+fn narrow(bytes: usize) -> u32 {
+    u32::try_from(bytes).expect("checked against the short way's limits")
+}
+
+/// Any record.
+fn long(out: &mut [u8], dress: &Dress<'_>, payload: &[u8]) -> usize {
     let offset_delta = i64::from(dress.offset_delta);
     let (key_length, key) = dress.key.map_or((-1, &[][..]), |key| (length(key), key));
     let headers_bytes = if dress.received_ns.is_some() { STAMP_BYTES } else { 1 };

@@ -12,6 +12,7 @@ pub mod admit;
 pub mod frame;
 pub mod intake;
 pub mod seal;
+pub mod settle;
 pub mod udp;
 
 #[cfg(test)]

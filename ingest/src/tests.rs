@@ -1,0 +1,5 @@
+mod admit;
+mod frame;
+mod intake;
+mod seal;
+mod settle;

@@ -19,9 +19,53 @@ pub fn crc32c_of(parts: &[&[u8]]) -> u32 {
 }
 
 /// CRC-32C of `a ‖ b` from the sums of both and the length of `b`.
+///
+/// A CRC is a polynomial modulo P; appending n bytes multiplies it by x⁸ⁿ. The power is a product of squares of x, one for
+/// each set bit of n, so a batch costs about twenty multiplications. (The crate's own way squares matrices: measured at a
+/// tenth of the ingest loop.)
 #[must_use]
 pub fn combine(a: u32, b: u32, b_bytes: usize) -> u32 {
-    low(crc_fast::checksum_combine(CrcAlgorithm::Crc32Iscsi, u64::from(a), u64::from(b), b_bytes as u64))
+    let mut power = ONE;
+    let mut bytes = b_bytes;
+    // Byte counts are eight times the exponent: begin with x⁸.
+    let mut square = 3;
+    while bytes > 0 {
+        if bytes & 1 == 1 {
+            power = multiply(SQUARES[square % SQUARES.len()], power);
+        }
+        bytes >>= 1;
+        square += 1;
+    }
+    multiply(power, a) ^ b
+}
+
+/// P of CRC-32C (Castagnoli), bits reversed.
+const P: u32 = 0x82f6_3b78;
+/// The polynomial 1, bits reversed.
+const ONE: u32 = 1 << 31;
+/// x, x², x⁴, …; the order of x divides 2³² − 1, so they repeat after 32.
+const SQUARES: [u32; 32] = {
+    let mut squares = [ONE >> 1; 32];
+    let mut at = 1;
+    while at < squares.len() {
+        squares[at] = multiply(squares[at - 1], squares[at - 1]);
+        at += 1;
+    }
+    squares
+};
+
+/// a · b modulo P, bits reversed.
+const fn multiply(a: u32, mut b: u32) -> u32 {
+    let mut product = 0;
+    let mut bit = ONE;
+    while bit != 0 {
+        if a & bit != 0 {
+            product ^= b;
+        }
+        b = (b >> 1) ^ (if b & 1 == 1 { P } else { 0 });
+        bit >>= 1;
+    }
+    product
 }
 
 /// A sum that grows with the bytes: records are summed while they are still in the cache.

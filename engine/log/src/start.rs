@@ -18,11 +18,7 @@ impl Log {
     /// The first append is preceded by a roll: every start begins a new segment.
     #[must_use]
     pub fn start(config: Config, recovered: &Recovered, partitions: Vec<Partition>) -> Log {
-        let sealed = recovered
-            .segments
-            .iter()
-            .map(|segment| Arc::new(sealed(segment, &partitions)))
-            .collect();
+        let sealed = sealed(&recovered.segments, &partitions);
         let first = recovered
             .segments
             .first()
@@ -80,19 +76,25 @@ impl Log {
     }
 }
 
-fn sealed(segment: &Segment, partitions: &[Partition]) -> SealedSegment {
-    // A partition that the segment does not know began later, at offset 0.
-    let start = |partition: &Partition| {
-        segment
-            .starts
-            .iter()
-            .find(|known| known.id == partition.id)
-            .map_or(0, |known| known.next_offset)
-    };
-    SealedSegment {
-        starts: partitions.iter().map(start).collect(),
-        ..segment.sealed.clone()
+/// The segments as readers see them. A partition that a segment does not know has no record in it: it starts there where
+/// it starts in the next one, and where none knows it, it is new.
+fn sealed(segments: &[Segment], partitions: &[Partition]) -> VecDeque<Arc<SealedSegment>> {
+    let mut starts: Vec<u64> = partitions
+        .iter()
+        .map(|partition| partition.next_offset)
+        .collect();
+    let mut sealed = VecDeque::with_capacity(segments.len());
+    for segment in segments.iter().rev() {
+        for (start, partition) in starts.iter_mut().zip(partitions) {
+            let known = segment.starts.iter().find(|known| known.id == partition.id);
+            *start = known.map_or(*start, |known| known.next_offset);
+        }
+        sealed.push_front(Arc::new(SealedSegment {
+            starts: starts.clone(),
+            ..segment.sealed.clone()
+        }));
     }
+    sealed
 }
 
 fn as_rolled(segment: &Segment, segment_bytes: u64) -> Rolled {

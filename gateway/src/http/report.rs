@@ -40,7 +40,7 @@ pub struct Run {
 }
 
 /// The books of one listener in one lane:
-/// `arrived = sum(dropped) + received`, `received = admitted + sum(shed) + dead_lettered + pending`.
+/// `arrived = sum(dropped) + received + pending`, `received = admitted + sum(shed) + dead_lettered`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ListenerLedger {
     /// Name from the config.
@@ -61,7 +61,7 @@ pub struct ListenerLedger {
     pub shed: Counts,
     /// Records put aside in a dead-letter stream.
     pub dead_lettered: u64,
-    /// Received but not yet decided.
+    /// Arrived, and neither received nor known to be dropped yet.
     pub pending: u64,
 }
 

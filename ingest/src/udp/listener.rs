@@ -1,10 +1,6 @@
 //! One UDP listener in one lane: its socket, its arrival filter, its books.
-//!
-//! *Settling.* `arrived − received` is what waits in the socket plus what was dropped. Which it is, is known when the
-//! socket is empty: then everything missing was dropped. It takes two looks with nothing in between, since a packet may
-//! have passed the filter on another CPU and not have reached the queue yet, and the kernel's own drop counter must have
-//! moved: a difference that it does not confirm stays pending and is seen.
 
+use crate::settle::{Queue, Settling};
 use headworks_format::PartitionId;
 use headworks_io::{ArrivalFilter, FileSlot, UdpListener};
 use headworks_ledger::{Clerk, Counts};
@@ -31,17 +27,13 @@ pub struct Listener {
     pub(super) slot: FileSlot,
     pub(super) counts: Counts,
     pub(super) armed: bool,
-    drops_settled: u32,
-    looked: Option<(Counts, u64)>,
+    settling: Settling,
 }
-
-/// Time between the two looks that settle a difference.
-const SETTLE_AFTER_NS: u64 = 1_000_000;
 
 impl Listener {
     pub(super) fn new(parts: Listen, slot: FileSlot) -> Listener {
         let counts = Counts { exact: u64::from(parts.filter.is_some()), ..Counts::default() };
-        Listener { parts, slot, counts, armed: false, drops_settled: 0, looked: None }
+        Listener { parts, slot, counts, armed: false, settling: Settling::default() }
     }
 
     /// Takes the books up to now. `quiet`: this turn found nothing to receive and holds nothing back.
@@ -54,9 +46,8 @@ impl Listener {
                 }
             }
             None => {
-                if quiet && let Ok(queue) = self.parts.socket.queue() {
-                    self.counts.dropped_kernel_rcvbuf += u64::from(queue.drops.wrapping_sub(self.drops_settled));
-                    self.drops_settled = queue.drops;
+                if quiet && let Some(queue) = self.queue() {
+                    self.counts.dropped_kernel_rcvbuf += self.settling.inexact(queue);
                 }
                 self.counts.arrived = self.counts.received + self.counts.dropped_kernel_rcvbuf;
             }
@@ -65,21 +56,16 @@ impl Listener {
     }
 
     fn settle(&mut self, now_ns: u64) {
-        let Ok(queue) = self.parts.socket.queue() else { return };
-        if queue.bytes > 0 || queue.drops == self.drops_settled {
-            self.looked = None;
-            return;
+        if let Some(queue) = self.queue()
+            && let Some(dropped) = self.settling.look(&self.counts, queue, now_ns)
+        {
+            self.counts.dropped_kernel_rcvbuf = dropped;
         }
-        match self.looked {
-            Some((counts, since)) if counts == self.counts => {
-                if now_ns.saturating_sub(since) >= SETTLE_AFTER_NS {
-                    self.counts.dropped_kernel_rcvbuf = self.counts.arrived - self.counts.received;
-                    self.drops_settled = queue.drops;
-                    self.looked = None;
-                }
-            }
-            _ => self.looked = Some((self.counts, now_ns)),
-        }
+    }
+
+    /// What the kernel says of the socket; none if it does not say, and then nothing is settled.
+    fn queue(&self) -> Option<Queue> {
+        self.parts.socket.queue().ok().map(|queue| Queue { bytes: queue.bytes, drops: queue.drops })
     }
 
     /// Whether a difference waits to be settled, so that the loop looks again soon.
@@ -89,6 +75,6 @@ impl Listener {
 
     /// Whether nothing waits in the socket.
     pub(super) fn is_drained(&self) -> bool {
-        self.parts.socket.queue().map_or(true, |queue| queue.bytes == 0)
+        self.queue().is_none_or(|queue| queue.bytes == 0)
     }
 }

@@ -343,6 +343,7 @@ impl<'a> Node<'a> {
                 let fate = world
                     .harm
                     .fate_of_block(source == Source::Checkpoint, &world.disk);
+                if std::env::var("DBG").is_ok() && (fate != crate::disk::Fate::Done || sequence > 80 && sequence < 90) { eprintln!("block {sequence} {file} {position} {bytes} {fate:?} durable {}", self.log.durable()); }
                 let id = world.disk.begin_write(file, position, block, fate);
                 Event::BlockWritten(sequence, file, id, bytes)
             }
@@ -358,6 +359,7 @@ impl<'a> Node<'a> {
                 }
                 let world = &mut *self.world;
                 let fate = world.harm.fate_of_page(kind, &world.disk);
+                if std::env::var("DBG").is_ok() && fate != crate::disk::Fate::Done { eprintln!("page {kind:?} {file} {position} {fate:?}"); }
                 let id = world.disk.begin_write(file, position, page.to_vec(), fate);
                 Event::PageWritten(kind, file, id)
             }

@@ -64,6 +64,11 @@ pub fn look(world: &mut World, view: &LaneView) -> Result<(), Breach> {
         }
     }
     world.counts.batches_read += found;
+    if std::env::var("DBG").is_ok() && found == 0 {
+        for i in view.open_indexes() { eprintln!("fresh base {} start {} len {}", i.base_sequence(), i.start_of(place), i.len()); }
+        for s in view.sealed() { eprintln!("{s:?}"); }
+        eprintln!("{:?}", history::find(view, place, offset, 64 << 10, None));
+    }
     check(
         "a kept offset is found",
         found > 0 || regime != Regime::Quiet,

@@ -1,7 +1,7 @@
 //! What must hold when a node starts again: nothing durable is gone, nothing false is there, and once more is the same.
 
 use crate::breach::{Breach, check};
-use crate::model::{Block, Model};
+use crate::model::Block;
 use crate::node::World;
 use crate::reader;
 use crate::regime::Regime;
@@ -17,7 +17,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// # Errors
 /// A promise was broken.
 pub fn restart(world: &mut World, rules: &Rules) -> Result<Recovered, Breach> {
-    let survivors = survivors(world);
+    let before = Before {
+        survivors: survivors(world),
+        whole: whole(world),
+    };
     let mut attempts = 0;
     let recovered = loop {
         if attempts < 3 && world.schedule.chance(250) {
@@ -47,14 +50,37 @@ pub fn restart(world: &mut World, rules: &Rules) -> Result<Recovered, Breach> {
         ],
     );
     if std::env::var("DBG").is_ok() { eprintln!("RECOVERED first {:?} next {} {:#?}", recovered.segments.iter().map(|s| (s.sealed.file, s.sealed.base_sequence, s.sealed.end_sequence, s.starts.iter().map(|p| p.next_offset).collect::<Vec<_>>())).collect::<Vec<_>>(), recovered.next, recovered.notes); }
-    reach(world, &recovered, &survivors)?;
-    holes(world, &recovered)?;
+    reach(world, &recovered, &before)?;
+    holes(world, &recovered, &before)?;
     let served = serve(world, &recovered)?;
-    whole_is_served(&world.model, world, &served)?;
+    whole_is_served(world, &before, &served)?;
     books(world, &recovered)?;
     again(world, rules, &recovered)?;
     clean(world, rules, &recovered)?;
     Ok(recovered)
+}
+
+/// What lay on the disk when the node started.
+struct Before {
+    survivors: BTreeSet<u64>,
+    whole: BTreeSet<u64>,
+}
+
+/// The blocks that lie on the disk as they were written.
+fn whole(world: &World) -> BTreeSet<u64> {
+    let whole = |block: &Block| {
+        world
+            .disk
+            .is_intact(block.file, block.position, block.bytes.len())
+            && world
+                .disk
+                .should_hold(block.file, block.position, &block.bytes)
+    };
+    let blocks = world.model.live.iter();
+    blocks
+        .filter(|(_, block)| whole(block))
+        .map(|(sequence, _)| *sequence)
+        .collect()
 }
 
 /// The blocks not known durable that lie whole on the disk in a segment that can be told.
@@ -90,7 +116,7 @@ fn survivors(world: &World) -> BTreeSet<u64> {
 fn reach(
     world: &mut World,
     recovered: &Recovered,
-    survivors: &BTreeSet<u64>,
+    before: &Before,
 ) -> Result<(), Breach> {
     let regime = world.harm.regime;
     let first = recovered
@@ -116,13 +142,10 @@ fn reach(
     let lost: Vec<_> = left.iter().filter(|(_, block)| block.durable).collect();
     let counted = matches!(regime, Regime::Blocks | Regime::Checkpoints) && {
         let records: u64 = lost.iter().map(|(_, block)| block.records).sum();
-        let harmed = |block: &Block| {
-            !world
-                .disk
-                .is_intact(block.file, block.position, block.bytes.len())
-        };
-        records <= recovered.perhaps_acked_records
-            && lost.first().is_some_and(|(_, block)| harmed(block))
+        let first_harmed = lost
+            .first()
+            .is_some_and(|(sequence, _)| !before.whole.contains(sequence));
+        records <= recovered.perhaps_acked_records && first_harmed
     };
     check(
         "durable blocks outlive a crash",
@@ -130,7 +153,7 @@ fn reach(
         || format!("the log ends at {}, and {} durable blocks lie behind it", recovered.next, lost.len()),
     )?;
     if regime == Regime::Quiet {
-        for (sequence, block) in left.iter().filter(|(sequence, _)| survivors.contains(sequence)) {
+        for (sequence, block) in left.iter().filter(|(sequence, _)| before.survivors.contains(sequence)) {
             check(
                 "what is cut is in quarantine",
                 in_quarantine(world, &block.bytes),
@@ -150,7 +173,7 @@ fn in_quarantine(world: &World, bytes: &[u8]) -> bool {
 }
 
 /// Holes are where harm is; what is not in one is part of the log from now on.
-fn holes(world: &mut World, recovered: &Recovered) -> Result<(), Breach> {
+fn holes(world: &mut World, recovered: &Recovered, before: &Before) -> Result<(), Breach> {
     let regime = world.harm.regime;
     for hole in recovered.holes() {
         check(
@@ -158,12 +181,12 @@ fn holes(world: &mut World, recovered: &Recovered) -> Result<(), Breach> {
             regime != Regime::Quiet,
             || format!("{hole:?}"),
         )?;
-        let range = hole.sequence.0..hole.sequence.0 + hole.blocks;
+        // What retention took may come back in any state: nobody asks for it.
+        let end = hole.sequence.0 + hole.blocks;
+        let range = hole.sequence.0.max(world.model.start).min(end)..end;
         for (sequence, block) in world.model.live.range_mut(range) {
             block.lost = true;
-            let harmed = !world
-                .disk
-                .is_intact(block.file, block.position, block.bytes.len());
+            let harmed = !before.whole.contains(sequence);
             check(
                 "a hole holds harmed blocks only",
                 harmed || !block.durable || !regime.is_strict(),
@@ -216,23 +239,19 @@ fn serve(world: &mut World, recovered: &Recovered) -> Result<BTreeSet<(u32, u64)
 }
 
 fn whole_is_served(
-    model: &Model,
     world: &World,
+    before: &Before,
     served: &BTreeSet<(u32, u64)>,
 ) -> Result<(), Breach> {
     if !world.harm.regime.is_strict() {
         return Ok(());
     }
-    for (sequence, block) in &model.live {
-        let whole = || {
-            world
-                .disk
-                .is_intact(block.file, block.position, block.bytes.len())
-        };
+    for (sequence, block) in world.model.live.range(world.model.start..) {
+        let whole = before.whole.contains(sequence);
         for batch in &block.batches {
             check(
                 "every whole block is served",
-                served.contains(&(batch.partition, batch.base)) || !whole(),
+                served.contains(&(batch.partition, batch.base)) || !whole,
                 || {
                     format!(
                         "block {sequence}, partition {}, offset {}",
@@ -272,7 +291,8 @@ fn books(world: &mut World, recovered: &Recovered) -> Result<(), Breach> {
         check(
             "partitions keep their names",
             known == Some(&partition.stream)
-                || (unnamed && matches!(regime, Regime::Checkpoints | Regime::Mixed)),
+                || !regime.is_strict()
+                || (unnamed && regime == Regime::Checkpoints),
             || format!("{partition:?} was {known:?}"),
         )?;
     }

@@ -215,7 +215,9 @@ impl LaneView {
         let start = self.start();
         let mut sealed = self.sealed.write().unwrap_or_else(PoisonError::into_inner);
         sealed.retain(|old| old.end_sequence > start);
-        sealed.push_back(Arc::new(segment));
+        // Two sidecars that are written at once may end in either order; readers go by the segments'.
+        let place = sealed.partition_point(|old| old.base_sequence < segment.base_sequence);
+        sealed.insert(place, Arc::new(segment));
     }
 
     /// The first offset still kept of the partition at `place`.

@@ -1,7 +1,7 @@
 //! The superblock of a data directory: formatted once, opened at every start, written in two halves.
 
 use super::failure::Failure;
-use headworks_format::superblock::{self, COPIES, COPY_BYTES, FILE_BYTES, FILE_NAME, OpenFault, Superblock};
+use headworks_format::superblock::{self, COPIES, COPY_BYTES, FILE_NAME, OpenFault, Superblock};
 use headworks_format::units::EPOCH_MAX;
 use headworks_format::{Epoch, PairId};
 use headworks_io::fatal::Reason;
@@ -38,11 +38,14 @@ pub struct Directory {
 /// There is none, it is damaged, or it is of another format version.
 pub fn read(volume: &Volume) -> Result<Superblock, Failure> {
     let path = volume.path().display().to_string();
-    let bytes = volume.file_path(FILE_NAME).and_then(std::fs::read).map_err(|error| match error.kind() {
+    superblock::open(&bytes(volume, &path)?).map_err(|fault| explain(&path, &fault))
+}
+
+fn bytes(volume: &Volume, path: &str) -> Result<Vec<u8>, Failure> {
+    volume.file_path(FILE_NAME).and_then(std::fs::read).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Failure::new(Reason::Config, format!("{path} is no data directory: it has no file `{FILE_NAME}`; name the directory that `headworks run --data` was given")),
         _ => Failure::new(Reason::Storage, format!("cannot read {path}/{FILE_NAME}: {error}")),
-    })?;
-    superblock::open(&bytes).map_err(|fault| explain(&path, &fault))
+    })
 }
 
 /// Opens the directory, formatting it if it is new.
@@ -55,9 +58,15 @@ pub fn open(volume: &Volume, wanted: &Wanted) -> Result<Directory, Failure> {
     if !exists {
         return format(volume, wanted, &path);
     }
-    let state = read(volume)?;
+    let bytes = bytes(volume, &path)?;
+    let state = superblock::open(&bytes).map_err(|fault| explain(&path, &fault))?;
     let file = volume.open_direct(FILE_NAME).map_err(|error| storage(&path, "open", &error))?;
     let mut notes = Vec::new();
+    // Before the first change: it overwrites two copies, and they may be the only whole ones.
+    for place in superblock::differing(&bytes, &state) {
+        write_copies(&file, place, &state.encode()).map_err(|error| storage(&path, "repair", &error))?;
+        notes.push(format!("copy {place} of the superblock did not hold and was written anew"));
+    }
     if state.name != wanted.name {
         let (owner, name) = (&state.name, &wanted.name);
         return Err(Failure::new(Reason::Config, format!("{path} belongs to node \"{owner}\", this is node \"{name}\"; set node.name = \"{owner}\" or name another directory")));
@@ -95,11 +104,9 @@ fn format(volume: &Volume, wanted: &Wanted, path: &str) -> Result<Directory, Fai
         unobserved: Vec::new(),
     };
     // Whole or not there: written beside, made durable, renamed.
-    headworks_lane::replace(volume, FILE_NAME, &vec![0; FILE_BYTES]).map_err(|error| storage(path, "write", &error))?;
+    headworks_lane::replace(volume, FILE_NAME, &state.encode().repeat(COPIES)).map_err(|error| storage(path, "write", &error))?;
     let file = volume.open_direct(FILE_NAME).map_err(|error| storage(path, "open", &error))?;
-    let mut directory = Directory { file, state, notes: vec![format!("{path} is new: formatted with {} lanes", wanted.lanes)] };
-    directory.write()?;
-    Ok(directory)
+    Ok(Directory { file, state, notes: vec![format!("{path} is new: formatted with {} lanes", wanted.lanes)] })
 }
 
 impl Directory {
@@ -127,16 +134,20 @@ impl Directory {
     pub fn write(&mut self) -> Result<(), Failure> {
         self.state.generation += 1;
         let copy = self.state.encode();
-        let half = COPIES / 2;
-        let mut buffer = AlignedBuffer::zeroed(half * COPY_BYTES);
-        buffer.chunks_exact_mut(COPY_BYTES).for_each(|place| place.copy_from_slice(&copy));
-        for first in [0, half] {
-            let offset = (first * COPY_BYTES) as u64;
-            let written = files::write_at(&self.file.fd, &buffer, offset, half * COPY_BYTES).and_then(|()| files::sync_data(&self.file.fd));
-            written.map_err(|error| storage(FILE_NAME, "write", &error))?;
+        let half = copy.repeat(COPIES / 2);
+        for first in [0, COPIES / 2] {
+            write_copies(&self.file, first, &half).map_err(|error| storage(FILE_NAME, "write", &error))?;
         }
         Ok(())
     }
+}
+
+/// Writes whole copies from place `first` on, durable when this returns.
+fn write_copies(file: &DirectFile, first: usize, copies: &[u8]) -> io::Result<()> {
+    let mut buffer = AlignedBuffer::zeroed(copies.len());
+    buffer.copy_from_slice(copies);
+    files::write_at(&file.fd, &buffer, (first * COPY_BYTES) as u64, copies.len())?;
+    files::sync_data(&file.fd)
 }
 
 fn explain(path: &str, fault: &OpenFault) -> Failure {

@@ -1,0 +1,114 @@
+use crate::intake::{BATCH_BYTES_TARGET, Intake, PACKET_BYTES_MAX, Route};
+use headworks_format::batch::Batch;
+use headworks_format::block::{self, BLOCK_BYTES_MAX, Expected, Stamp};
+use headworks_format::{Chain, Epoch, LaneId, Nonce, PairId, PartitionId, Sequence};
+use proptest::prelude::*;
+
+const NOW_NS: u64 = 1_800_000_000_123_456_789;
+
+fn route(partition: u32) -> Route<'static> {
+    Route { partition: PartitionId(partition), key: None, receive_time: false, received_ns: NOW_NS }
+}
+
+/// Seals, stamps and inspects the block, and returns each batch's partition and values.
+fn read_back(intake: &mut Intake, slot: &mut [u8]) -> Vec<(u32, Vec<Vec<u8>>)> {
+    let bytes = intake.seal(slot, [7; block::COUNTERS]);
+    let stamp = Stamp { pair: PairId(1), lane: LaneId(0), epoch: Epoch(3), nonce: Nonce(9), sequence: Sequence(5), chain: Chain::START, committed: 0 };
+    let mut next = [0u64; 4];
+    block::stamp(
+        &mut slot[..bytes],
+        &stamp,
+        |partition, records| {
+            let place = partition.0 as usize;
+            next[place] += u64::from(records);
+            next[place] - u64::from(records)
+        },
+        |_| {},
+    );
+    let expected = Expected { lane: LaneId(0), nonce: Nonce(9), sequence: Sequence(5), chain: Some(Chain::START) };
+    let (validity, head) = block::inspect(&slot[..bytes], &expected);
+    assert!(validity.is_valid(), "{:?}", validity.first_fault());
+    let head = head.expect("a valid block has a head");
+    let values = |placed: block::Placed| {
+        let batch = Batch::parse(&slot[placed.offset as usize..][..placed.length as usize]).expect("a valid block's batch");
+        let records = batch.records().map(|record| record.expect("framed records parse").value.unwrap_or_default().to_vec());
+        (placed.partition.0, records.collect())
+    };
+    head.placed().map(values).collect()
+}
+
+proptest! {
+    #[test]
+    fn what_was_framed_is_read_back_in_order(trains in prop::collection::vec((0u32..3, prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 1..20)), 1..30)) {
+        let mut slot = vec![0xee; BLOCK_BYTES_MAX];
+        let mut intake = Intake::default();
+        let mut sent: Vec<(u32, Vec<u8>)> = Vec::new();
+        for (partition, packets) in &trains {
+            let taken = intake.take(&mut slot, &route(*partition), packets.iter().map(Vec::as_slice));
+            prop_assert_eq!((taken.packets, taken.full), (packets.len() as u64, false));
+            prop_assert_eq!(taken.bytes, packets.iter().map(|packet| packet.len() as u64).sum::<u64>());
+            sent.extend(packets.iter().map(|packet| (*partition, packet.clone())));
+        }
+        let read = read_back(&mut intake, &mut slot);
+        let flat: Vec<(u32, Vec<u8>)> = read.into_iter().flat_map(|(partition, values)| values.into_iter().map(move |value| (partition, value))).collect();
+        prop_assert_eq!(flat, sent);
+    }
+}
+
+#[test]
+fn a_full_block_says_how_many_it_took_and_the_next_goes_on() {
+    let mut slot = vec![0; BLOCK_BYTES_MAX];
+    let packets = vec![vec![5; 1400]; 2000];
+    let mut intake = Intake::default();
+    let first = intake.take(&mut slot, &route(0), packets.iter().map(Vec::as_slice));
+    assert!(first.full && first.packets > 700 && first.packets < 760, "{first:?}");
+    let read: usize = read_back(&mut intake, &mut slot).iter().map(|(_, values)| values.len()).sum();
+    assert_eq!(read as u64, first.packets);
+    let rest = intake.take(&mut slot, &route(0), packets.iter().skip(read).map(Vec::as_slice));
+    assert!(rest.packets > 700, "{rest:?}");
+}
+
+#[test]
+fn batches_are_closed_at_their_target_and_by_another_partition() {
+    let mut slot = vec![0; BLOCK_BYTES_MAX];
+    let mut intake = Intake::default();
+    let packets = vec![vec![1; 1000]; BATCH_BYTES_TARGET / 1000 + 10];
+    intake.take(&mut slot, &route(0), packets.iter().map(Vec::as_slice));
+    intake.take(&mut slot, &route(1), [&b"other"[..]].into_iter());
+    intake.take(&mut slot, &route(0), [&b"back"[..]].into_iter());
+    let partitions: Vec<u32> = read_back(&mut intake, &mut slot).iter().map(|(partition, _)| *partition).collect();
+    assert_eq!(partitions, [0, 0, 1, 0]);
+}
+
+#[test]
+fn the_largest_packet_fits_an_empty_block_with_all_its_dress() {
+    let mut slot = vec![0; BLOCK_BYTES_MAX];
+    let mut intake = Intake::default();
+    let key = [9; 18];
+    let dressed = Route { key: Some(&key), receive_time: true, ..route(0) };
+    let packet = vec![3; PACKET_BYTES_MAX];
+    assert_eq!(intake.take(&mut slot, &dressed, [packet.as_slice()].into_iter()).packets, 1);
+    assert_eq!(read_back(&mut intake, &mut slot)[0].1[0], packet);
+}
+
+#[test]
+fn more_partitions_than_a_directory_holds_fill_the_block() {
+    let mut slot = vec![0; BLOCK_BYTES_MAX];
+    let mut intake = Intake::default();
+    let took = (0..200).take_while(|packet| !intake.take(&mut slot, &route(packet % 2), [&b"x"[..]].into_iter()).full).count();
+    assert_eq!(took, block::BATCHES_MAX);
+    assert_eq!(read_back(&mut intake, &mut slot).len(), block::BATCHES_MAX);
+}
+
+#[test]
+fn the_block_remembers_its_first_packets_time() {
+    let mut slot = vec![0; BLOCK_BYTES_MAX];
+    let mut intake = Intake::default();
+    assert_eq!((intake.first_ns(), intake.payload_bytes()), (None, 0));
+    intake.take(&mut slot, &route(0), [&b"a"[..]].into_iter());
+    intake.take(&mut slot, &Route { received_ns: NOW_NS + 5_000_000, ..route(0) }, [&b"b"[..]].into_iter());
+    assert_eq!(intake.first_ns(), Some(NOW_NS));
+    read_back(&mut intake, &mut slot);
+    assert_eq!(block::header(&slot).expect("a slot").wall_ns.get(), NOW_NS);
+    assert_eq!(intake.first_ns(), None);
+}
