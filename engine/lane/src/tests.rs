@@ -1,0 +1,2 @@
+mod histogram;
+mod whole;

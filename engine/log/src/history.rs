@@ -7,7 +7,7 @@ use crate::FileNumber;
 use crate::view::{Found, LaneView, SealedSegment};
 use headworks_format::batch::Batch;
 use headworks_format::sidecar::Entry;
-use headworks_format::{Nonce, PartitionId};
+use headworks_format::{Epoch, Nonce, PartitionId};
 use std::sync::Arc;
 
 /// Where the batch that contains an offset, or the first one after it, is to be looked for.
@@ -144,6 +144,21 @@ pub fn holds(entry: &Entry, bytes: &[u8]) -> bool {
     header.crc.get() == entry.crc
         && u64::try_from(header.base_offset.get()) == Ok(entry.base_offset)
         && u32::try_from(header.record_count.get()) == Ok(entry.records)
+}
+
+/// As [`holds`], for a batch of a segment of `epoch`: no sum covers the batch's leader epoch, so it is compared too. What is
+/// served to consumers goes through this. The epoch is the sealed segment's, or for a fresh segment the view's.
+#[must_use]
+pub fn holds_in(entry: &Entry, epoch: Epoch, bytes: &[u8]) -> bool {
+    holds(entry, bytes) && Batch::parse_unsummed(bytes).is_ok_and(|batch| u32::try_from(batch.header().leader_epoch.get()) == Ok(epoch.0))
+}
+
+/// Where a reader goes on that found nothing at `offset` in the sealed segments: what was there is lost, and the first
+/// batch after it, if there is one, lies in a fresh segment.
+#[must_use]
+pub fn after_sealed(view: &LaneView, place: usize, offset: u64) -> Option<u64> {
+    let starts = view.open_indexes().into_iter().filter_map(|index| index.read(|_, _, _| index.start_of(place)));
+    starts.filter(|start| *start > offset).min()
 }
 
 /// The largest epoch that is not above `epoch`, and the offset at which the next one begins for the partition at `place`.

@@ -264,12 +264,20 @@ impl Log {
         Ok(())
     }
 
-    /// Asks for segments until enough spares are ready or on their way.
+    /// Asks for segments until enough spares are ready or on their way. Never for more files than what is kept and the
+    /// spares come to: from there on retention gives back what is needed, and making more would only take the disk's time.
     pub(crate) fn want_segments(&mut self) {
-        while self.spares.len() + self.making < SPARES_TARGET {
+        let kept = self.config.limits.size_bytes.div_ceil(self.config.segment_bytes);
+        let files_max = usize::try_from(kept).unwrap_or(usize::MAX).saturating_add(SPARES_TARGET);
+        while self.spares.len() + self.making < SPARES_TARGET && self.files_taken() < files_max {
             self.making += 1;
             self.commands.push_back(Command::MakeSegment);
         }
+    }
+
+    /// Files of the lane, whatever they hold, and those on order.
+    fn files_taken(&self) -> usize {
+        self.rolled.len() + usize::from(self.open.is_some()) + usize::from(self.blanking.is_some()) + self.spares.len() + self.making
     }
 
     /// A segment was made and is ready to be written.

@@ -4,8 +4,8 @@
 
 use crate::disk::{Disk, DiskError, FileNumber};
 use crate::recover::candidates::{Candidate, candidates, synced_through};
-use crate::recover::{Bounds, Depth, Stop, Walked, sidecar_of, walk};
-use headworks_format::LaneId;
+use crate::recover::{Bounds, Depth, Stop, Walked, Window, sidecar_of, walk};
+use headworks_format::{LaneId, block};
 
 /// One place that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,7 +120,8 @@ pub fn verify<D: Disk>(
             depth: Depth::Payload,
         };
         let walked = walk(disk, candidate, &bounds, &partitions);
-        report.add(candidate, &walked);
+        let begun = is_begun(disk, candidate, walked.end_position);
+        report.add(candidate, &walked, begun);
         end = walked.end_sequence;
         partitions = walked.partitions;
         if walked.stop != Stop::End {
@@ -131,8 +132,16 @@ pub fn verify<D: Disk>(
     Ok(report)
 }
 
+/// Whether a block of this segment was begun at `position`: more than the zeros or the earlier life of the file stands there.
+fn is_begun<D: Disk>(disk: &D, candidate: &Candidate, position: u64) -> bool {
+    let mut window = Window::new(disk, candidate.file, candidate.id.segment_bytes);
+    let page = window.page_at(position);
+    let nonce = block::header(page).map(|header| header.nonce.get());
+    page.starts_with(&block::MAGIC.to_le_bytes()) && nonce == Some(candidate.id.nonce.0)
+}
+
 impl Report {
-    fn add(&mut self, candidate: &Candidate, walked: &Walked) {
+    fn add(&mut self, candidate: &Candidate, walked: &Walked, begun: bool) {
         self.segments += 1;
         self.blocks += walked.blocks;
         self.records += walked.records;
@@ -170,7 +179,8 @@ impl Report {
         }));
         match walked.stop {
             Stop::End => {}
-            Stop::Cut { counted: false, .. } => self.torn_tail = true,
+            // An empty place is where the next block would have stood.
+            Stop::Cut { counted: false, .. } => self.torn_tail |= begun,
             Stop::Cut {
                 counted: true,
                 fault,

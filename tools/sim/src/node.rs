@@ -343,7 +343,7 @@ impl<'a> Node<'a> {
                 let fate = world
                     .harm
                     .fate_of_block(source == Source::Checkpoint, &world.disk);
-                if std::env::var("DBG").is_ok() && (fate != crate::disk::Fate::Done || sequence > 80 && sequence < 90) { eprintln!("block {sequence} {file} {position} {bytes} {fate:?} durable {}", self.log.durable()); }
+                if std::env::var("DBG").is_ok() && (fate != crate::disk::Fate::Done || std::env::var("FROM").is_ok_and(|v| { let v: u64 = v.parse().unwrap(); sequence > v - 4 && sequence < v + 12 })) { eprintln!("block {sequence} {file} {position} {bytes} {fate:?} durable {}", self.log.durable()); }
                 let id = world.disk.begin_write(file, position, block, fate);
                 Event::BlockWritten(sequence, file, id, bytes)
             }

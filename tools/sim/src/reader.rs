@@ -5,6 +5,7 @@ use crate::disk::SimDisk;
 use crate::model::Model;
 use crate::node::World;
 use crate::regime::Regime;
+use headworks_format::Epoch;
 use headworks_format::segment::PAGE_BYTES;
 use headworks_format::sidecar::{Entry, Sidecar};
 use headworks_log::history::{self, Place};
@@ -13,7 +14,7 @@ use headworks_log::{Disk, FileNumber};
 
 /// The bytes of a batch, if what lies there is the batch that the entry describes.
 #[must_use]
-pub fn read(disk: &SimDisk, file: FileNumber, entry: &Entry) -> Option<Vec<u8>> {
+pub fn read(disk: &SimDisk, file: FileNumber, epoch: Epoch, entry: &Entry) -> Option<Vec<u8>> {
     let page = PAGE_BYTES as u64;
     let from = entry.position / page * page;
     let skip = usize::try_from(entry.position - from).expect("below a page");
@@ -22,7 +23,7 @@ pub fn read(disk: &SimDisk, file: FileNumber, entry: &Entry) -> Option<Vec<u8>> 
     let bytes = buffer.len();
     let read = disk.read(file, from, bytes, &mut buffer).ok()?;
     let found = buffer.get(skip..wanted).filter(|_| read >= wanted)?;
-    history::holds(entry, found).then(|| found.to_vec())
+    history::holds_in(entry, epoch, found).then(|| found.to_vec())
 }
 
 /// Reads somewhere in a partition of a running node.
@@ -44,7 +45,7 @@ pub fn look(world: &mut World, view: &LaneView) -> Result<(), Breach> {
         Place::Beyond => {}
         Place::Fresh { file, batches, .. } => {
             for batch in batches {
-                found += compare(disk, model, regime, file, &batch.entry)?;
+                found += compare(disk, model, regime, (file, view.epoch), &batch.entry)?;
             }
         }
         Place::Sealed(segments) => {
@@ -55,7 +56,7 @@ pub fn look(world: &mut World, view: &LaneView) -> Result<(), Breach> {
                     .filter(|sidecar| sidecar.nonce == segment.nonce);
                 let Some(sidecar) = sidecar else { continue };
                 for entry in history::run_of(&sidecar.entries, partition, offset, 64 << 10) {
-                    found += compare(disk, model, regime, segment.file, entry)?;
+                    found += compare(disk, model, regime, (segment.file, segment.epoch), entry)?;
                 }
                 if found > 0 {
                     break;
@@ -84,7 +85,7 @@ pub fn compare(
     disk: &SimDisk,
     model: &Model,
     regime: Regime,
-    file: FileNumber,
+    (file, epoch): (FileNumber, Epoch),
     entry: &Entry,
 ) -> Result<u64, Breach> {
     let says = |what: &str| {
@@ -97,7 +98,7 @@ pub fn compare(
     let from = entry.position / PAGE_BYTES as u64 * PAGE_BYTES as u64;
     let end = (entry.position + u64::from(entry.length)).next_multiple_of(PAGE_BYTES as u64);
     let pages = usize::try_from(end - from).expect("a batch is small");
-    let Some(bytes) = read(disk, file, entry) else {
+    let Some(bytes) = read(disk, file, epoch, entry) else {
         let harmed = !disk.is_intact(file, from, pages);
         check("only what is harmed is not served", harmed, || {
             says("whole, and refused")

@@ -220,7 +220,7 @@ fn serve(world: &mut World, recovered: &Recovered) -> Result<BTreeSet<(u32, u64)
             || format!("{}", segment.sealed.file),
         )?;
         for entry in sidecar.iter().flat_map(|sidecar| &sidecar.entries) {
-            let Some(bytes) = reader::read(&world.disk, segment.sealed.file, entry) else {
+            let Some(bytes) = reader::read(&world.disk, segment.sealed.file, segment.sealed.epoch, entry) else {
                 continue;
             };
             let key = (entry.partition.0, entry.base_offset);

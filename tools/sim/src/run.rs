@@ -147,6 +147,15 @@ fn ready(world: &mut World, config: Config, recovered: &Recovered, streams: u64)
         .collect();
     catalog::extend(&mut lanes, &streams);
     let [partitions] = lanes;
+    let forgotten = |name: &str| name.starts_with("unnamed-");
+    if recovered
+        .partitions
+        .iter()
+        .any(|partition| forgotten(&partition.stream))
+    {
+        // Every checkpoint was harmed: names begin anew.
+        world.model.names.clear();
+    }
     for partition in &partitions {
         world
             .model

@@ -73,31 +73,25 @@ pub fn candidates<D: Disk>(
     segment_bytes: u64,
 ) -> Result<Candidates, DiskError> {
     let mut found = Candidates::default();
-    let mut logs = Vec::new();
+    let (mut logs, mut broken_sidecars) = (Vec::new(), Vec::new());
     for (file, bytes) in disk.files()? {
-        match look(disk, file, bytes, lane, segment_bytes) {
+        let sidecar = match disk.read_sidecar(file).map(|bytes| bytes.map(|bytes| Sidecar::parse(&bytes))) {
+            Ok(None) => None,
+            Ok(Some(Some(sidecar))) => Some(sidecar),
+            Ok(Some(None)) | Err(_) => {
+                broken_sidecars.push(file);
+                None
+            }
+        };
+        match look(disk, file, bytes, lane, segment_bytes, sidecar) {
             Kind::Log(candidate) => logs.push(*candidate),
             Kind::Spare => found.spares.push(file),
             Kind::Aside(reason) => found.set_aside.push((file, reason)),
         }
     }
-    for candidate in &mut logs {
-        match disk.read_sidecar(candidate.file) {
-            Ok(None) => {}
-            Ok(Some(bytes)) => match Sidecar::parse(&bytes) {
-                Some(sidecar)
-                    if sidecar.nonce == candidate.id.nonce
-                        && sidecar.base_sequence == candidate.id.base_sequence =>
-                {
-                    candidate.sidecar = Some(sidecar)
-                }
-                Some(_) => {}
-                None => found.broken_sidecars.push(candidate.file),
-            },
-            Err(_) => found.broken_sidecars.push(candidate.file),
-        }
-    }
     keep_latest(logs, &mut found);
+    // A sidecar of a file that is not in the log says nothing, whole or not.
+    found.broken_sidecars = broken_sidecars.into_iter().filter(|file| found.kept.iter().any(|candidate| candidate.file == *file)).collect();
     Ok(found)
 }
 
@@ -124,7 +118,7 @@ pub fn synced_through(kept: &[Candidate]) -> u64 {
     records.chain(sidecars).chain(epochs).max().unwrap_or(0)
 }
 
-fn look<D: Disk>(disk: &D, file: FileNumber, bytes: u64, lane: LaneId, segment_bytes: u64) -> Kind {
+fn look<D: Disk>(disk: &D, file: FileNumber, bytes: u64, lane: LaneId, segment_bytes: u64, sidecar: Option<Sidecar>) -> Kind {
     if bytes != segment_bytes || bytes < SEGMENT_BYTES_READ_MIN as u64 {
         return Kind::Aside(format!(
             "{bytes} bytes, where a segment has {segment_bytes}"
@@ -134,7 +128,7 @@ fn look<D: Disk>(disk: &D, file: FileNumber, bytes: u64, lane: LaneId, segment_b
     let page = start.first_chunk::<PAGE_BYTES>().expect("read above");
     let header = HeaderPage::parse(page);
     let records: Vec<Persisted> = read_records(&start[PAGE_BYTES..DATA_FROM]).collect();
-    let Some((id, told_by)) = identify(&header, &records, &start[DATA_FROM..], lane, segment_bytes)
+    let Some((id, told_by)) = identify(&header, &records, sidecar.as_ref(), &start[DATA_FROM..], lane, segment_bytes)
     else {
         return if header == HeaderPage::Blank && records.is_empty() {
             Kind::Spare
@@ -153,7 +147,7 @@ fn look<D: Disk>(disk: &D, file: FileNumber, bytes: u64, lane: LaneId, segment_b
             .into_iter()
             .filter(|record| record.nonce == id.nonce)
             .collect(),
-        sidecar: None,
+        sidecar: sidecar.filter(|sidecar| sidecar.nonce == id.nonce && sidecar.base_sequence == id.base_sequence),
     }))
 }
 
@@ -167,16 +161,17 @@ fn read_start<D: Disk>(disk: &D, file: FileNumber, file_bytes: u64) -> Vec<u8> {
     start
 }
 
-/// Which segment a file holds. A header that no persist record supports yields to a first block that one does: a header
+/// Which segment a file holds. A header that neither a persist record nor the sidecar supports yields to a first block that one does: a header
 /// page that went astray must not hide the segment on which it landed.
 fn identify(
     header: &HeaderPage,
     records: &[Persisted],
+    sidecar: Option<&Sidecar>,
     block: &[u8],
     lane: LaneId,
     segment_bytes: u64,
 ) -> Option<(SegmentId, ToldBy)> {
-    let recorded = |nonce: Nonce| records.iter().any(|record| record.nonce == nonce);
+    let recorded = |nonce: Nonce| records.iter().any(|record| record.nonce == nonce) || sidecar.is_some_and(|sidecar| sidecar.nonce == nonce);
     let first = id_of_first_block(block, segment_bytes);
     match (header, first) {
         (HeaderPage::Present(id), Some(first))
@@ -233,7 +228,7 @@ fn keep_latest(mut logs: Vec<Candidate>, found: &mut Candidates) {
         (
             id.epoch,
             id.base_sequence,
-            !candidate.records.is_empty(),
+            !candidate.records.is_empty() || candidate.sidecar.is_some(),
             candidate.told_by,
         )
     });

@@ -194,8 +194,13 @@ fn take<D: Disk>(
         sealed::take(disk, rules, candidate, sidecar, rest.first(), recovered);
         return Ok(true);
     }
-    let bounds = bounds_of(disk, rules, synced, candidate, rest);
-    let walked = walk(disk, candidate, &bounds, &recovered.partitions);
+    let mut bounds = bounds_of(disk, rules, synced, candidate, rest);
+    let mut walked = walk(disk, candidate, &bounds, &recovered.partitions);
+    if bounds.depth == Depth::Heads && !walked.holes.is_empty() {
+        // A segment with one harmed block is likely to have more: its sidecar shall name them all.
+        bounds.depth = Depth::Payload;
+        walked = walk(disk, candidate, &bounds, &recovered.partitions);
+    }
     recovered.walked_bytes += match bounds.depth {
         Depth::Heads => walked.blocks * HEAD_BYTES as u64,
         Depth::Payload => walked.end_position,
