@@ -29,7 +29,11 @@ const PREFIX_BYTES: usize = 16;
 #[inline]
 pub fn record(out: &mut [u8], dress: &Dress<'_>, payload: &[u8]) -> usize {
     let plain = dress.key.is_none() && dress.received_ns.is_none() && (0..SHORT_DELTA_MAX).contains(&dress.timestamp_delta_ms);
-    if plain && payload.len() < SHORT_PAYLOAD_BYTES_MAX && dress.offset_delta < SHORT_OFFSET_MAX && out.len() >= PREFIX_BYTES + payload.len() {
+    if plain
+        && payload.len() < SHORT_PAYLOAD_BYTES_MAX
+        && dress.offset_delta < SHORT_OFFSET_MAX
+        && out.len() >= PREFIX_BYTES + payload.len()
+    {
         short(out, dress, payload)
     } else {
         long(out, dress, payload)

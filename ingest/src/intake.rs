@@ -9,9 +9,9 @@
 //! batch are summed as they are framed, while they are in the cache, and the header joins its own sum to theirs.
 
 use crate::frame::{self, Dress, OVERHEAD_BYTES_MAX};
+use headworks_format::PartitionId;
 use headworks_format::batch::{self, BATCH_BYTES_MAX, BATCH_HEADER_BYTES, Closing};
 use headworks_format::block::{self, BATCHES_MAX, COUNTERS, HEAD_BYTES, PAYLOAD_BYTES_MAX, Seal};
-use headworks_format::PartitionId;
 use headworks_format::checksum::Running;
 
 /// A batch is closed when it has grown to this.
@@ -121,7 +121,14 @@ impl Intake {
     /// Panics on an empty block.
     pub fn seal(&mut self, slot: &mut [u8], counters: [u64; COUNTERS]) -> usize {
         self.close_batch(slot);
-        let seal = Seal { payload_bytes: self.payload_bytes(), batches: self.batches, records: self.records, flags: 0, wall_ns: self.first_ns, counters };
+        let seal = Seal {
+            payload_bytes: self.payload_bytes(),
+            batches: self.batches,
+            records: self.records,
+            flags: 0,
+            wall_ns: self.first_ns,
+            counters,
+        };
         *self = Intake::default();
         block::seal(slot, &seal)
     }
@@ -130,7 +137,10 @@ impl Intake {
     fn continues(&self, partition: PartitionId, most: usize) -> bool {
         self.batch.as_ref().is_some_and(|open| {
             let grown = self.at - open.from + most;
-            open.partition == partition && self.at - open.from < BATCH_BYTES_TARGET && grown <= BATCH_BYTES_MAX && self.at + most <= PAYLOAD_END
+            open.partition == partition
+                && self.at - open.from < BATCH_BYTES_TARGET
+                && grown <= BATCH_BYTES_MAX
+                && self.at + most <= PAYLOAD_END
         })
     }
 
@@ -144,7 +154,8 @@ impl Intake {
             self.first_ns = route.received_ns;
         }
         self.at = from + BATCH_HEADER_BYTES;
-        self.batch = Some(OpenBatch { partition: route.partition, from, records: 0, base_ms: time_ms, max_ms: time_ms, sum: Running::new() });
+        self.batch =
+            Some(OpenBatch { partition: route.partition, from, records: 0, base_ms: time_ms, max_ms: time_ms, sum: Running::new() });
         true
     }
 
@@ -156,10 +167,24 @@ impl Intake {
 
     fn close_batch(&mut self, slot: &mut [u8]) {
         let Some(open) = self.batch.take() else { return };
-        let closing = Closing { records: open.records, records_crc: open.sum.value(), base_timestamp_ms: open.base_ms, max_timestamp_ms: open.max_ms };
+        let closing = Closing {
+            records: open.records,
+            records_crc: open.sum.value(),
+            base_timestamp_ms: open.base_ms,
+            max_timestamp_ms: open.max_ms,
+        };
         let crc = batch::close(&mut slot[open.from..self.at], &closing);
         let wall_ms = i64::try_from(self.first_ns / 1_000_000).expect("as above");
-        block::directory_entry(slot, self.batches, open.partition, open.from, self.at - open.from, open.records, crc, Some(open.max_ms - wall_ms));
+        block::directory_entry(
+            slot,
+            self.batches,
+            open.partition,
+            open.from,
+            self.at - open.from,
+            open.records,
+            crc,
+            Some(open.max_ms - wall_ms),
+        );
         self.batches += 1;
         self.records += open.records;
     }

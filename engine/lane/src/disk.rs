@@ -57,7 +57,8 @@ impl LaneDisk {
     pub fn make(&self, bytes: u64, keep_going: &dyn Fn() -> bool) -> Result<(FileNumber, DirectFile), DiskError> {
         let next = self.files()?.last().map_or(0, |(file, _)| file.0 + 1);
         let file = FileNumber(next);
-        let made = self.folder.make_segment(&file.to_string(), bytes, keep_going).map_err(|error| explain("make", &file.to_string(), &error))?;
+        let made =
+            self.folder.make_segment(&file.to_string(), bytes, keep_going).map_err(|error| explain("make", &file.to_string(), &error))?;
         self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(file, made.clone());
         Ok((file, made))
     }
@@ -138,5 +139,8 @@ pub fn replace(folder: &Volume, name: &str, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn explain(what: &str, name: &str, error: &io::Error) -> DiskError {
-    DiskError { message: format!("cannot {what} {name}: {error}"), full: matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) }
+    DiskError {
+        message: format!("cannot {what} {name}: {error}"),
+        full: matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded),
+    }
 }

@@ -122,7 +122,13 @@ impl LaneParts {
     ///
     /// # Errors
     /// No memory for the ring, or the directory cannot be read again.
-    pub fn join(self, volume: &Volume, setup: &LaneSetup, epoch: Epoch, partitions: Vec<Partition>) -> Result<(OpenedLane, Filler, Readers), OpenError> {
+    pub fn join(
+        self,
+        volume: &Volume,
+        setup: &LaneSetup,
+        epoch: Epoch,
+        partitions: Vec<Partition>,
+    ) -> Result<(OpenedLane, Filler, Readers), OpenError> {
         let slots_bytes = setup.slots * block::BLOCK_BYTES_MAX;
         let region = Arc::new(Region::map(slots_bytes).map_err(OpenError::Memory)?);
         let (filler, drain, readers) = slot_ring(region, setup.slots, block::BLOCK_BYTES_MAX);

@@ -6,8 +6,8 @@ use crate::open::OpenedLane;
 use crate::writer::{Buffers, Gauges, Job, Nonces, Writer};
 use headworks_format::block::COUNTERS;
 use headworks_format::segment::PAGE_BYTES;
-use headworks_io::idle::{Idle, Policy, Step};
 use headworks_io::fatal::{Reason, fatal};
+use headworks_io::idle::{Idle, Policy, Step};
 use headworks_io::{Clock, Completion, FileSlot, Optional, Pages, RegionSlot, Registered, Ring, RingSetup, Token, Volume, Wake};
 use headworks_ring::{Receiver, Region, Sender, message_ring};
 use std::sync::Arc;
@@ -89,7 +89,8 @@ impl LogLoop {
     pub fn new(parts: LoopParts, setup: &LoopSetup) -> Result<LogLoop, String> {
         let text = |error: std::io::Error| error.to_string();
         let optional = Optional { fixed_regions: setup.fixed_buffers, ..Optional::ALL };
-        let mut ring = Ring::with_optional(&RingSetup { sq_entries: 256, cq_entries: 1024 }, optional).map_err(|error| error.to_string())?;
+        let mut ring =
+            Ring::with_optional(&RingSetup { sq_entries: 256, cq_entries: 1024 }, optional).map_err(|error| error.to_string())?;
         let tables: Vec<u32> = parts.lanes.iter().map(|lane| lane.files_max).collect();
         ring.register_files(tables.iter().sum::<u32>() + 1).map_err(text)?;
         ring.set_file(FileSlot(0), parts.volume.lock_fd()).map_err(text)?;
@@ -127,7 +128,14 @@ impl LogLoop {
             file_base += files_max;
         }
         let registered = ring.register_regions(&regions);
-        let files = Files { lanes: disks, segment_bytes: setup.segment_bytes, orders: order_receiver, replies: reply_sender, wake: parts.wake.clone(), stop: Arc::clone(&stop_files) };
+        let files = Files {
+            lanes: disks,
+            segment_bytes: setup.segment_bytes,
+            orders: order_receiver,
+            replies: reply_sender,
+            wake: parts.wake.clone(),
+            stop: Arc::clone(&stop_files),
+        };
         let files = files::spawn(files).map_err(text)?;
         ring.watch(WAKE_TOKEN, &parts.wake).map_err(|_| "no room for the first submission".to_owned())?;
         Ok(LogLoop {
@@ -187,7 +195,9 @@ impl LogLoop {
             writer.close(now_ns);
             writer.tick(now_ns);
             let issued = writer.issue(&mut self.ring, &mut self.orders, now_ns);
-            if issued > 0 && let Some(files) = &self.files {
+            if issued > 0
+                && let Some(files) = &self.files
+            {
                 files.thread().unpark();
             }
             done += issued;
@@ -207,7 +217,9 @@ impl LogLoop {
                 }
                 continue;
             }
-            let Some((lane, job)) = Job::of(completion.token) else { fatal(Reason::Bug, format!("completion of unknown {:?}", completion.token)) };
+            let Some((lane, job)) = Job::of(completion.token) else {
+                fatal(Reason::Bug, format!("completion of unknown {:?}", completion.token))
+            };
             let result = completion.count().map_err(|error| error.to_string());
             if let Err(fault) = self.writers[lane].apply(job, result, now_ns) {
                 storage_fault(&fault);
@@ -225,7 +237,9 @@ impl LogLoop {
                     added.unwrap_or_else(|error| fatal(Reason::Kernel, format!("cannot register {file}: {error}")));
                 }
                 Reply::Full { lane } => self.writers[lane].segment_failed(now_ns),
-                Reply::Failed { error } => fatal(Reason::Storage, format!("{error}. Nothing acknowledged is lost; check the disk (`dmesg`), then start again")),
+                Reply::Failed { error } => {
+                    fatal(Reason::Storage, format!("{error}. Nothing acknowledged is lost; check the disk (`dmesg`), then start again"))
+                }
                 Reply::Blanked { lane, file, result } => {
                     if let Err(fault) = self.writers[lane].log.on_blanked(file, result) {
                         storage_fault(&fault);
@@ -271,7 +285,11 @@ impl LogLoop {
     fn invariants(&self) {
         for writer in &self.writers {
             let (published, shared, released) = (writer.drain.published(), writer.drain.shared(), writer.drain.released());
-            debug_assert!(published >= shared && shared >= released, "lane {}: published {published}, shared {shared}, released {released}", writer.place);
+            debug_assert!(
+                published >= shared && shared >= released,
+                "lane {}: published {published}, shared {shared}, released {released}",
+                writer.place
+            );
         }
     }
 }
@@ -280,7 +298,11 @@ impl LogLoop {
 fn storage_fault(fault: &headworks_log::StorageFault) -> ! {
     fatal(
         Reason::Storage,
-        format!("{} on {} failed: {}. The node stops: nothing acknowledged is lost, nothing more is acknowledged. Check the disk (`dmesg`), then start again; recovery keeps what is whole", fault.job, fault.file, fault.error),
+        format!(
+            "{} on {} failed: {}. The node stops: nothing acknowledged is lost, nothing more is acknowledged. Check the disk \
+                (`dmesg`), then start again; recovery keeps what is whole",
+            fault.job, fault.file, fault.error
+        ),
     )
 }
 

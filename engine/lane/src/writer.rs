@@ -2,8 +2,8 @@
 
 use crate::files::Order;
 use crate::histogram::Histogram;
-use headworks_format::block;
 use headworks_format::Nonce;
+use headworks_format::block;
 use headworks_format::segment::PAGE_BYTES;
 use headworks_io::{DirectFile, FileSlot, PageId, Pages, RegionSlot, Ring, Token, Wake};
 use headworks_log::append::Source;
@@ -216,7 +216,11 @@ impl Writer {
         let (region, offset) = (buffers.pages_slot, buffers.pages.offset(page));
         let bytes = u32::try_from(PAGE_BYTES).expect("4096");
         let pushed = ring.write(job.token(self.place), self.slot_of(file), region, offset, bytes, position).is_ok();
-        if pushed { self.buffers.pages.submit(page) } else { self.buffers.pages.done(page) }
+        if pushed {
+            self.buffers.pages.submit(page)
+        } else {
+            self.buffers.pages.done(page)
+        }
         pushed
     }
 
@@ -243,7 +247,8 @@ impl Writer {
             Job::Sync => {
                 self.gauges.sync_duration.record(now_ns.saturating_sub(self.sync_started_ns), 1);
                 let latency = &self.gauges.durable_latency;
-                self.log.on_synced(result.map(drop), |wall_ns, records| latency.record(now_ns.saturating_sub(wall_ns), u64::from(records)))?;
+                self.log
+                    .on_synced(result.map(drop), |wall_ns, records| latency.record(now_ns.saturating_sub(wall_ns), u64::from(records)))?;
                 self.release();
             }
         }

@@ -19,7 +19,7 @@
 //!
 //! | word | holds | written by |
 //! |---|---|---|
-//! | `block` | index of the block that may be pinned here, or `NO_BLOCK` | Drain in `share`; Filler in `claim`; the two never at once: a slot is claimed only after its release |
+//! | `block` | index of the block that may be pinned here, or `NO_BLOCK` | Drain in `share`; Filler in `claim`, after the release |
 //! | `pins`  | readers inside | readers |
 //!
 //! **The one race** is the Filler's claim against a reader's pin, since a released slot stays

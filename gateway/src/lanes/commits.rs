@@ -48,7 +48,9 @@ async fn listen(inner: Rc<Inner>) {
     #[allow(deprecated)]
     let descriptor = match AsyncFd::with_interest(inner.wake.clone(), Interest::READABLE) {
         Ok(descriptor) => descriptor,
-        Err(error) => headworks_io::fatal::fatal(headworks_io::fatal::Reason::Kernel, format!("the commit eventfd cannot be polled: {error}")),
+        Err(error) => {
+            headworks_io::fatal::fatal(headworks_io::fatal::Reason::Kernel, format!("the commit eventfd cannot be polled: {error}"))
+        }
     };
     loop {
         inner.wanted.notified().await;

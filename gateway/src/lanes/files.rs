@@ -1,8 +1,8 @@
 //! Reading batches from segment files, on the runtime's blocking threads.
 
 use bytes::Bytes;
-use headworks_format::sidecar::{Entry, Sidecar};
 use headworks_format::Nonce;
+use headworks_format::sidecar::{Entry, Sidecar};
 use headworks_log::{Disk, FileNumber, history};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -92,7 +92,9 @@ impl Sidecars {
             return Some(known);
         }
         let disk = Arc::clone(disk);
-        let read = tokio::task::spawn_blocking(move || disk.read_sidecar(file)).await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        let read = tokio::task::spawn_blocking(move || disk.read_sidecar(file))
+            .await
+            .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
         let bytes = read.unwrap_or_else(|error| {
             tracing::error!(%error, "a sidecar cannot be read");
             None

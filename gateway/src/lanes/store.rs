@@ -94,7 +94,11 @@ where
         // Log start first: it only grows, and never beyond a watermark read later.
         let log_start = view.log_start(at.place);
         let high_watermark = view.partitions[at.place].high_watermark();
-        PartitionState { log_start: offset(log_start), high_watermark: offset(high_watermark), leader_epoch: i32::try_from(view.epoch.0).expect("epochs are below 2^31") }
+        PartitionState {
+            log_start: offset(log_start),
+            high_watermark: offset(high_watermark),
+            leader_epoch: i32::try_from(view.epoch.0).expect("epochs are below 2^31"),
+        }
     }
 
     async fn read_at(&self, at: At, mut from: u64, bytes_max: usize) -> Result<Vec<Bytes>, ReadError> {
@@ -155,7 +159,8 @@ where
         match first {
             Some(entry) if batches.is_empty() => {
                 if self.unreadable.0.fetch_add(1, Ordering::Relaxed) == 0 {
-                    tracing::error!(partition = %entry.partition, offset = entry.base_offset, records = entry.records, "a batch does not hold and is passed over; `headworks verify` lists all damage");
+                    tracing::error!(partition = %entry.partition, offset = entry.base_offset, records = entry.records, "a batch \
+                        does not hold and is passed over; `headworks verify` lists all damage");
                 }
                 Outcome::Lost(entry.end_offset())
             }
@@ -194,7 +199,8 @@ where
     D::Buffer: Send + 'static,
 {
     fn topics(&self) -> Vec<Topic> {
-        let topic = |(name, at): (&String, &Vec<At>)| Topic { name: name.clone(), partitions: i32::try_from(at.len()).expect("few partitions") };
+        let topic =
+            |(name, at): (&String, &Vec<At>)| Topic { name: name.clone(), partitions: i32::try_from(at.len()).expect("few partitions") };
         self.topics.iter().map(topic).collect()
     }
 
@@ -240,7 +246,8 @@ impl<D> LaneStore<D> {
         let high_watermark = partition.high_watermark();
         let entries = |index: &&headworks_log::view::OpenIndex| {
             index.read(|file, _, _| {
-                let committed = index.batches(partition.id, 0, 0).map(|found| found.entry).take_while(|entry| entry.end_offset() <= high_watermark);
+                let committed =
+                    index.batches(partition.id, 0, 0).map(|found| found.entry).take_while(|entry| entry.end_offset() <= high_watermark);
                 (file, committed.collect())
             })
         };

@@ -58,7 +58,8 @@ where
             if fresh.iter().any(|(file, _)| *file == segment.file) {
                 continue;
             }
-            let entries: Entries = self.sidecars.entries(&self.lanes[at.lane].disk, segment.file, segment.nonce).await.ok_or(ReadError::Storage)?;
+            let entries: Entries =
+                self.sidecars.entries(&self.lanes[at.lane].disk, segment.file, segment.nonce).await.ok_or(ReadError::Storage)?;
             let from = entries.partition_point(|entry| entry.partition < partition);
             all.push((segment.file, entries[from..].iter().take_while(|entry| entry.partition == partition).copied().collect()));
         }
@@ -76,7 +77,10 @@ where
             // Only a client can look inside: the batch's own bounds are the answer.
             return Some(timed(0, header.max_timestamp.get()));
         }
-        let mut records = batch.records().map_while(Result::ok).map(|record| timed(record.offset_delta, header.base_timestamp.get() + record.timestamp_delta_ms));
+        let mut records = batch
+            .records()
+            .map_while(Result::ok)
+            .map(|record| timed(record.offset_delta, header.base_timestamp.get() + record.timestamp_delta_ms));
         match wanted {
             Wanted::AtOrAfter(time_ms) => records.find(|found| found.timestamp_ms >= time_ms),
             Wanted::Largest => records.reduce(|largest, found| if found.timestamp_ms > largest.timestamp_ms { found } else { largest }),

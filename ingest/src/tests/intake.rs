@@ -10,10 +10,23 @@ fn route(partition: u32) -> Route<'static> {
     Route { partition: PartitionId(partition), key: None, receive_time: false, received_ns: NOW_NS }
 }
 
+/// Packets of one train.
+fn train() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 1..20)
+}
+
 /// Seals, stamps and inspects the block, and returns each batch's partition and values.
 fn read_back(intake: &mut Intake, slot: &mut [u8]) -> Vec<(u32, Vec<Vec<u8>>)> {
     let bytes = intake.seal(slot, [7; block::COUNTERS]);
-    let stamp = Stamp { pair: PairId(1), lane: LaneId(0), epoch: Epoch(3), nonce: Nonce(9), sequence: Sequence(5), chain: Chain::START, committed: 0 };
+    let stamp = Stamp {
+        pair: PairId(1),
+        lane: LaneId(0),
+        epoch: Epoch(3),
+        nonce: Nonce(9),
+        sequence: Sequence(5),
+        chain: Chain::START,
+        committed: 0,
+    };
     let mut next = [0u64; 4];
     block::stamp(
         &mut slot[..bytes],
@@ -39,7 +52,7 @@ fn read_back(intake: &mut Intake, slot: &mut [u8]) -> Vec<(u32, Vec<Vec<u8>>)> {
 
 proptest! {
     #[test]
-    fn what_was_framed_is_read_back_in_order(trains in prop::collection::vec((0u32..3, prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 1..20)), 1..30)) {
+    fn what_was_framed_is_read_back_in_order(trains in prop::collection::vec((0u32..3, train()), 1..30)) {
         let mut slot = vec![0xee; BLOCK_BYTES_MAX];
         let mut intake = Intake::default();
         let mut sent: Vec<(u32, Vec<u8>)> = Vec::new();

@@ -7,4 +7,4 @@ mod listener;
 mod turn;
 
 pub use listener::{Listen, Listener};
-pub use turn::{RECEIVE_BYTES, Ended, IngestLoop, IngestParts, IngestSetup, Progress, Stop};
+pub use turn::{Ended, IngestLoop, IngestParts, IngestSetup, Progress, RECEIVE_BYTES, Stop};

@@ -111,7 +111,8 @@ impl IngestLoop {
     pub fn new(parts: IngestParts, setup: IngestSetup) -> Result<IngestLoop, String> {
         let text = |error: std::io::Error| error.to_string();
         // Twice as many completions as buffers: every buffer can be in one and every receive end in another.
-        let mut ring = Ring::new(&RingSetup { sq_entries: 64, cq_entries: 2 * u32::from(BUFFERS) + 64 }).map_err(|error| error.to_string())?;
+        let mut ring =
+            Ring::new(&RingSetup { sq_entries: 64, cq_entries: 2 * u32::from(BUFFERS) + 64 }).map_err(|error| error.to_string())?;
         ring.register_files(u32::try_from(parts.listeners.len()).expect("few listeners")).map_err(text)?;
         let buffers = ReceiveBuffers::new(&mut ring, GROUP, BUFFERS, BUFFER_BYTES).map_err(text)?;
         let mut listeners = Vec::with_capacity(parts.listeners.len());
@@ -292,7 +293,11 @@ impl IngestLoop {
         let now_ns = self.clock.realtime_ns();
         // Announce sleep, then look once more at what others may have changed meanwhile.
         let state = self.seal_state(now_ns);
-        if self.wake.park() || seal::is_due(&self.seal_state(now_ns)) || !self.control.is_empty() || (!self.held.is_empty() && self.filler.claim().is_some()) {
+        if self.wake.park()
+            || seal::is_due(&self.seal_state(now_ns))
+            || !self.control.is_empty()
+            || (!self.held.is_empty() && self.filler.claim().is_some())
+        {
             self.wake.unpark();
             return;
         }

@@ -26,7 +26,8 @@ pub fn run(args: &CatArgs) -> Result<bool, Failure> {
     let mut out = Printer { out: BufWriter::new(io::stdout().lock()), format: args.format, left: args.count.unwrap_or(u64::MAX), from };
     for (lane, disk) in offline.lanes.iter().enumerate() {
         let lane = headworks_format::LaneId(u32::try_from(lane).expect("at most 64 lanes"));
-        let found = candidates(disk, lane, offline.superblock.segment_bytes).map_err(|error| Failure::new(Reason::Storage, error.message))?;
+        let found =
+            candidates(disk, lane, offline.superblock.segment_bytes).map_err(|error| Failure::new(Reason::Storage, error.message))?;
         let durable = synced_through(&found.kept);
         let mut partitions = Vec::new();
         let mut printed = false;
@@ -34,7 +35,10 @@ pub fn run(args: &CatArgs) -> Result<bool, Failure> {
             let next_base = found.kept.get(place + 1).map(|next| next.id.base_sequence.0);
             let walked = walk(disk, candidate, &bounds(candidate, durable, next_base), &partitions);
             partitions = walked.partitions;
-            let Some(partition) = partitions.iter().find(|partition| partition.stream == args.stream && partition.number == args.partition) else { continue };
+            let Some(partition) = partitions.iter().find(|partition| partition.stream == args.stream && partition.number == args.partition)
+            else {
+                continue;
+            };
             printed = true;
             for entry in walked.entries.iter().filter(|entry| entry.partition == partition.id && entry.end_offset() > from) {
                 if !out.batch(disk, candidate.file, entry)? {
@@ -46,14 +50,26 @@ pub fn run(args: &CatArgs) -> Result<bool, Failure> {
             return out.flush().map(|()| true);
         }
     }
-    eprintln!("no partition {} of stream {} in {}; `headworks verify` counts what is there", args.partition, args.stream, args.dir.display());
+    eprintln!(
+        "no partition {} of stream {} in {}; `headworks verify` counts what is there",
+        args.partition,
+        args.stream,
+        args.dir.display()
+    );
     Ok(false)
 }
 
 /// Stops at durable: blocks behind it may still be cut.
 fn bounds(candidate: &Candidate, durable: u64, next_base: Option<u64>) -> Bounds {
     let until = next_base.map_or(durable, |base| base.min(durable)).max(candidate.id.base_sequence.0);
-    Bounds { synced: durable, next_base: Some(until), window_bytes: 64 * block::BLOCK_BYTES_MAX as u64, later_beyond_window: false, alone: true, depth: Depth::Heads }
+    Bounds {
+        synced: durable,
+        next_base: Some(until),
+        window_bytes: 64 * block::BLOCK_BYTES_MAX as u64,
+        later_beyond_window: false,
+        alone: true,
+        depth: Depth::Heads,
+    }
 }
 
 struct Printer<W: Write> {
@@ -67,16 +83,24 @@ impl<W: Write> Printer<W> {
     /// Prints a batch's records; false when enough were printed.
     fn batch(&mut self, disk: &LaneDisk, file: FileNumber, entry: &Entry) -> Result<bool, Failure> {
         let from = entry.position / 4096 * 4096;
-        let bytes = usize::try_from((entry.position + u64::from(entry.length)).next_multiple_of(4096) - from).expect("a batch is at most 1 MiB");
+        let bytes =
+            usize::try_from((entry.position + u64::from(entry.length)).next_multiple_of(4096) - from).expect("a batch is at most 1 MiB");
         let mut buffer = disk.buffer(bytes);
         let read = disk.read(file, from, bytes, &mut buffer).map_err(|error| Failure::new(Reason::Storage, error.message))?;
         let at = usize::try_from(entry.position - from).expect("below 4096");
-        let bytes = buffer.get(at..at + entry.length as usize).filter(|_| read > 0 && history::holds(entry, &buffer[at..at + entry.length as usize]));
+        let bytes = buffer
+            .get(at..at + entry.length as usize)
+            .filter(|_| read > 0 && history::holds(entry, &buffer[at..at + entry.length as usize]));
         let Some(bytes) = bytes else {
-            eprintln!("offsets {} to {} do not hold and are passed over; `headworks verify` says more", entry.base_offset, entry.end_offset() - 1);
+            eprintln!(
+                "offsets {} to {} do not hold and are passed over; `headworks verify` says more",
+                entry.base_offset,
+                entry.end_offset() - 1
+            );
             return Ok(true);
         };
-        let batch = Batch::parse_unsummed(bytes).map_err(|fault| Failure::new(Reason::Storage, format!("batch at {}: {fault:?}", entry.base_offset)))?;
+        let batch = Batch::parse_unsummed(bytes)
+            .map_err(|fault| Failure::new(Reason::Storage, format!("batch at {}: {fault:?}", entry.base_offset)))?;
         if batch.is_compressed() {
             eprintln!("offsets {} to {} are compressed; read them with a Kafka client", entry.base_offset, entry.end_offset() - 1);
             return Ok(true);
@@ -92,7 +116,8 @@ impl<W: Write> Printer<W> {
                 return Ok(false);
             }
             self.left -= 1;
-            self.record(offset, base_ms + record.timestamp_delta_ms, record.key, record.value.unwrap_or_default()).map_err(|error| output(&error))?;
+            self.record(offset, base_ms + record.timestamp_delta_ms, record.key, record.value.unwrap_or_default())
+                .map_err(|error| output(&error))?;
         }
         Ok(self.left > 0)
     }
@@ -106,7 +131,8 @@ impl<W: Write> Printer<W> {
             CatFormat::Hex => writeln!(self.out, "{offset} {}", hex(value)),
             CatFormat::Json => {
                 let text = std::str::from_utf8(value).ok();
-                let line = json!({"offset": offset, "timestamp_ms": timestamp_ms, "key_hex": key.map(hex), "value": text, "value_hex": text.is_none().then(|| hex(value))});
+                let (key, bytes) = (key.map(hex), text.is_none().then(|| hex(value)));
+                let line = json!({"offset": offset, "timestamp_ms": timestamp_ms, "key_hex": key, "value": text, "value_hex": bytes});
                 writeln!(self.out, "{line}")
             }
         }

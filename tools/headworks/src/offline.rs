@@ -3,8 +3,8 @@
 use crate::node::{Failure, directory};
 use headworks_format::LaneId;
 use headworks_format::superblock::Superblock;
-use headworks_io::fatal::Reason;
 use headworks_io::Volume;
+use headworks_io::fatal::Reason;
 use headworks_lane::{LaneDisk, lane_folder};
 use std::path::Path;
 
@@ -53,5 +53,12 @@ fn exists(path: &Path) -> Result<(), Failure> {
     if superblock.exists() {
         return Ok(());
     }
-    Err(Failure::new(Reason::Config, format!("{} is no data directory: it has no file `{}`; name the directory that `headworks run --data` was given", path.display(), headworks_format::superblock::FILE_NAME)))
+    Err(Failure::new(
+        Reason::Config,
+        format!(
+            "{} is no data directory: it has no file `{}`; name the directory that `headworks run --data` was given",
+            path.display(),
+            headworks_format::superblock::FILE_NAME
+        ),
+    ))
 }

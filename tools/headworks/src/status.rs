@@ -27,39 +27,80 @@ pub fn run(address: SocketAddr, output: Output) -> Result<bool, Failure> {
 }
 
 fn ask(address: SocketAddr, path: &str) -> Result<Value, Failure> {
-    let none = |error: std::io::Error| Failure::new(Reason::Config, format!("no node answers at http://{address}{path}: {error}; name its address with --http (the ready line and `[http] address` say it)"));
+    let none = |error: std::io::Error| {
+        Failure::new(
+            Reason::Config,
+            format!(
+                "no node answers at http://{address}{path}: {error}; name its address with --http (the ready line and `[http] \
+                    address` say it)"
+            ),
+        )
+    };
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(none)?;
     stream.set_read_timeout(Some(PATIENCE)).map_err(none)?;
     write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").map_err(none)?;
     let mut answer = String::new();
     stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer).map_err(none)?;
     let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    serde_json::from_str(body).map_err(|error| Failure::new(Reason::Config, format!("what answers at {address} is no headworks node: {error}")))
+    serde_json::from_str(body)
+        .map_err(|error| Failure::new(Reason::Config, format!("what answers at {address} is no headworks node: {error}")))
 }
 
 fn print_text(status: &Value, ledger: &Value) {
     let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-    println!("node {}  role {}  epoch {}  ready {}  up {} s  version {}", word(&status["node"]), word(&status["role"]), status["epoch"], status["ready"], status["uptime_seconds"], word(&status["version"]));
+    println!(
+        "node {}  role {}  epoch {}  ready {}  up {} s  version {}",
+        word(&status["node"]),
+        word(&status["role"]),
+        status["epoch"],
+        status["ready"],
+        status["uptime_seconds"],
+        word(&status["version"])
+    );
     for listener in array(status, "listeners") {
         println!("  {:<8} {:<6} {}", word(&listener["name"]), word(&listener["kind"]), word(&listener["address"]));
     }
     for lane in array(status, "lanes") {
-        println!("  lane {}  submitted {}  written {}  durable {}  committed {}  ring {:.0} %", lane["lane"], lane["submitted"], lane["written"], lane["durable"], lane["committed"], lane["ring_occupancy"].as_f64().unwrap_or(0.0) * 100.0);
+        println!(
+            "  lane {}  submitted {}  written {}  durable {}  committed {}  ring {:.0} %",
+            lane["lane"],
+            lane["submitted"],
+            lane["written"],
+            lane["durable"],
+            lane["committed"],
+            lane["ring_occupancy"].as_f64().unwrap_or(0.0) * 100.0
+        );
     }
     for stream in array(status, "streams") {
         for partition in array(stream, "partitions") {
-            println!("  {}/{}  offsets {} to {}", word(&stream["name"]), partition["partition"], partition["log_start"], partition["high_watermark"]);
+            println!(
+                "  {}/{}  offsets {} to {}",
+                word(&stream["name"]),
+                partition["partition"],
+                partition["log_start"],
+                partition["high_watermark"]
+            );
         }
     }
     for listener in array(ledger, "listeners") {
         println!(
             "  {:<8} lane {}  arrived {}  dropped {}  received {}  admitted {}  shed {}  pending {}{}",
-            word(&listener["name"]), listener["lane"], listener["arrived"], total(&listener["dropped"]), listener["received"], listener["admitted"], total(&listener["shed"]), listener["pending"],
+            word(&listener["name"]),
+            listener["lane"],
+            listener["arrived"],
+            total(&listener["dropped"]),
+            listener["received"],
+            listener["admitted"],
+            total(&listener["shed"]),
+            listener["pending"],
             if listener["exact"] == true { "" } else { "  (arrivals not exact)" },
         );
     }
     for lane in array(ledger, "lanes") {
-        println!("  lane {}  records admitted {}  durable {}  in flight {}", lane["lane"], lane["admitted"], lane["durable"], lane["in_flight"]);
+        println!(
+            "  lane {}  records admitted {}  durable {}  in flight {}",
+            lane["lane"], lane["admitted"], lane["durable"], lane["in_flight"]
+        );
     }
     println!("  imbalance {}", ledger["imbalance"]);
     array(status, "warnings").iter().for_each(|warning| println!("  warning: {}", word(warning)));

@@ -21,7 +21,8 @@ pub fn run(path: &Path, output: Output) -> Result<bool, Failure> {
     for (lane, disk) in offline.lanes.iter().enumerate() {
         let lane = LaneId(u32::try_from(lane).expect("at most 64 lanes"));
         let window = 64 * block::BLOCK_BYTES_MAX as u64;
-        let report = verify(disk, lane, offline.superblock.segment_bytes, window).map_err(|error| Failure::new(Reason::Storage, error.message))?;
+        let report =
+            verify(disk, lane, offline.superblock.segment_bytes, window).map_err(|error| Failure::new(Reason::Storage, error.message))?;
         reports.push(report);
     }
     let clean = copies.is_empty() && reports.iter().all(|report| report.damage.is_empty());
@@ -33,15 +34,22 @@ pub fn run(path: &Path, output: Output) -> Result<bool, Failure> {
 }
 
 fn superblock_damage(path: &Path) -> Result<Vec<String>, Failure> {
-    let bytes = std::fs::read(path.join(FILE_NAME)).map_err(|error| Failure::new(Reason::Storage, format!("cannot read the superblock: {error}")))?;
+    let bytes = std::fs::read(path.join(FILE_NAME))
+        .map_err(|error| Failure::new(Reason::Storage, format!("cannot read the superblock: {error}")))?;
     let copies: Vec<Copy> = bytes.chunks(COPY_BYTES).take(COPIES).map(Copy::parse).collect();
-    let damaged = |(place, copy): (usize, &Copy)| (!matches!(copy, Copy::Present(_))).then(|| format!("copy {place} of the superblock does not hold; the next start writes it anew"));
+    let damaged = |(place, copy): (usize, &Copy)| {
+        (!matches!(copy, Copy::Present(_))).then(|| format!("copy {place} of the superblock does not hold; the next start writes it anew"))
+    };
     Ok(copies.iter().enumerate().filter_map(damaged).collect())
 }
 
 fn as_json(reports: &[Report], copies: &[String], clean: bool) -> serde_json::Value {
     let lane = |(lane, report): (usize, &Report)| {
-        let damage: Vec<_> = report.damage.iter().map(|damage| json!({"file": damage.file.to_string(), "position": damage.position, "what": damage.what})).collect();
+        let damage: Vec<_> = report
+            .damage
+            .iter()
+            .map(|damage| json!({"file": damage.file.to_string(), "position": damage.position, "what": damage.what}))
+            .collect();
         json!({
             "lane": lane, "segments": report.segments, "spares": report.spares, "blocks": report.blocks, "records": report.records,
             "bytes": report.bytes, "end": report.end, "torn_tail": report.torn_tail, "damage": damage,
@@ -54,8 +62,21 @@ fn print_text(reports: &[Report], copies: &[String], clean: bool) {
     copies.iter().for_each(|copy| println!("DAMAGE  {copy}"));
     for (lane, report) in reports.iter().enumerate() {
         let tail = if report.torn_tail { "; ends in blocks that were never acknowledged, which the next start cuts" } else { "" };
-        println!("lane {lane}: {} segments, {} blocks, {} records, {} MiB, {} spares{tail}", report.segments, report.blocks, report.records, report.bytes >> 20, report.spares);
-        report.damage.iter().for_each(|damage| println!("DAMAGE  lane {lane} {} at byte {}: {}", damage.file, damage.position, damage.what));
+        println!(
+            "lane {lane}: {} segments, {} blocks, {} records, {} MiB, {} spares{tail}",
+            report.segments,
+            report.blocks,
+            report.records,
+            report.bytes >> 20,
+            report.spares
+        );
+        report
+            .damage
+            .iter()
+            .for_each(|damage| println!("DAMAGE  lane {lane} {} at byte {}: {}", damage.file, damage.position, damage.what));
     }
-    println!("{}", if clean { "clean" } else { "damage found: the node starts all the same and serves what holds; restore the rest from a copy" });
+    println!(
+        "{}",
+        if clean { "clean" } else { "damage found: the node starts all the same and serves what holds; restore the rest from a copy" }
+    );
 }

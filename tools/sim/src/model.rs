@@ -179,6 +179,14 @@ impl Model {
         ends
     }
 
+    /// Forgets where partitions ended, but for some that have records in the log yet.
+    pub fn keep_partitions(&mut self, keep: impl Fn(u32) -> bool) {
+        let used: BTreeSet<u32> = self.live.values().flat_map(|block| block.batches.iter().map(|batch| batch.partition)).collect();
+        for ends in self.ends.values_mut() {
+            ends.retain(|(partition, _)| keep(*partition) || used.contains(partition));
+        }
+    }
+
     /// The counters of the last data block that was not cut.
     #[must_use]
     pub fn last_counters(&self) -> [u64; COUNTERS] {

@@ -17,22 +17,22 @@ use std::collections::{BTreeMap, BTreeSet};
 /// # Errors
 /// A promise was broken.
 pub fn restart(world: &mut World, rules: &Rules) -> Result<Recovered, Breach> {
-    let before = Before {
+    let mut before = Before {
         survivors: survivors(world),
         whole: whole(world),
+        interrupted: 0,
     };
-    let mut attempts = 0;
-    let recovered = loop {
-        if attempts < 3 && world.schedule.chance(250) {
+        let recovered = loop {
+        if before.interrupted < 3 && world.schedule.chance(250) {
             world.disk.fuse = Some(u32::try_from(world.schedule.below(12)).expect("below 12"));
         }
         match recover(&mut world.disk, rules) {
             Ok(recovered) => break recovered,
             Err(error) => {
-                check("recovery fails only without power", attempts < 3, || {
+                check("recovery fails only without power", before.interrupted < 3, || {
                     error.message
                 })?;
-                attempts += 1;
+                before.interrupted += 1;
                 world.counts.crashes += 1;
                 world.counts.torn += world.disk.crash(&mut world.schedule);
             }
@@ -64,9 +64,11 @@ pub fn restart(world: &mut World, rules: &Rules) -> Result<Recovered, Breach> {
 struct Before {
     survivors: BTreeSet<u64>,
     whole: BTreeSet<u64>,
+    /// Attempts to recover that lost power: what they counted reached nobody.
+    interrupted: u32,
 }
 
-/// The blocks that lie on the disk as they were written.
+/// The blocks that lie on the disk as they were written, in segments that can be told.
 fn whole(world: &World) -> BTreeSet<u64> {
     let whole = |block: &Block| {
         world
@@ -75,6 +77,7 @@ fn whole(world: &World) -> BTreeSet<u64> {
             && world
                 .disk
                 .should_hold(block.file, block.position, &block.bytes)
+            && (block.durable || told(world, block))
     };
     let blocks = world.model.live.iter();
     blocks
@@ -85,24 +88,13 @@ fn whole(world: &World) -> BTreeSet<u64> {
 
 /// The blocks not known durable that lie whole on the disk in a segment that can be told.
 fn survivors(world: &World) -> BTreeSet<u64> {
-    let told = |block: &Block| {
-        let mut start = world.disk.buffer(DATA_FROM + 4096);
-        let bytes = start.len();
-        if world.disk.read(block.file, 0, bytes, &mut start).is_err() {
-            return false;
-        }
-        let header = start.first_chunk().map(HeaderPage::parse);
-        let first = start[DATA_FROM..].first_chunk().map(Head::parse);
-        matches!(header, Some(HeaderPage::Present(id)) if id.nonce == block.nonce)
-            || matches!(first, Some(Ok(head)) if head.nonce() == block.nonce)
-    };
     let survives = |block: &Block| {
         !block.durable
             && !block.batches.is_empty()
             && world
                 .disk
                 .should_hold(block.file, block.position, &block.bytes)
-            && told(block)
+            && told(world, block)
     };
     let blocks = world.model.live.iter().rev();
     blocks
@@ -110,6 +102,19 @@ fn survivors(world: &World) -> BTreeSet<u64> {
         .filter(|(_, block)| survives(block))
         .map(|(sequence, _)| *sequence)
         .collect()
+}
+
+/// Whether header page or first block of a block's segment are there, by which its file is known.
+fn told(world: &World, block: &Block) -> bool {
+    let mut start = world.disk.buffer(DATA_FROM + 4096);
+    let bytes = start.len();
+    if world.disk.read(block.file, 0, bytes, &mut start).is_err() {
+        return false;
+    }
+    let header = start.first_chunk().map(HeaderPage::parse);
+    let first = start[DATA_FROM..].first_chunk().map(Head::parse);
+    matches!(header, Some(HeaderPage::Present(id)) if id.nonce == block.nonce)
+        || matches!(first, Some(Ok(head)) if head.nonce() == block.nonce)
 }
 
 /// The log begins where retention left it and ends behind everything durable.
@@ -145,7 +150,7 @@ fn reach(
         let first_harmed = lost
             .first()
             .is_some_and(|(sequence, _)| !before.whole.contains(sequence));
-        records <= recovered.perhaps_acked_records && first_harmed
+        first_harmed && (records <= recovered.perhaps_acked_records || before.interrupted > 0)
     };
     check(
         "durable blocks outlive a crash",
@@ -272,6 +277,10 @@ fn books(world: &mut World, recovered: &Recovered) -> Result<(), Breach> {
         .iter()
         .map(|partition| (partition.id.0, partition.next_offset))
         .collect();
+    if regime == Regime::Checkpoints && recovered.partitions.iter().any(|partition| partition.stream.starts_with("unnamed-")) {
+        // Every checkpoint was harmed: partitions without a record in the kept segments are forgotten.
+        world.model.keep_partitions(|partition| next.contains_key(&partition));
+    }
     for (partition, end) in world.model.ends() {
         let found = next.get(&partition).copied().unwrap_or(0);
         check(

@@ -34,7 +34,8 @@ fn start(path: &std::path::Path, setup: LaneSetup, epoch: u32) -> (Running, Reco
     let volume = Arc::new(Volume::lock(path).expect("the directory is ours"));
     let parts = open_lane(&volume, LANE, &setup).expect("the lane opens");
     let mut recovered = Recovered::default();
-    (recovered.partitions, recovered.next, recovered.counters) = (parts.recovered.partitions.clone(), parts.recovered.next, parts.recovered.counters);
+    (recovered.partitions, recovered.next, recovered.counters) =
+        (parts.recovered.partitions.clone(), parts.recovered.next, parts.recovered.counters);
     let partitions = match recovered.partitions.as_slice() {
         [] => vec![Partition { id: PartitionId(0), stream: "events".into(), number: 0, next_offset: 0, log_start: 0 }],
         known => known.to_vec(),
@@ -42,7 +43,14 @@ fn start(path: &std::path::Path, setup: LaneSetup, epoch: u32) -> (Running, Reco
     let (lane, filler, _readers) = parts.join(&volume, &setup, Epoch(epoch), partitions).expect("the lane joins");
     let wake = Wake::new().expect("an eventfd");
     let (control, control_receiver) = message_ring(2);
-    let parts = LoopParts { lanes: vec![lane], wake: wake.clone(), readers: Wake::new().expect("an eventfd"), volume, seed: 42, control: control_receiver };
+    let parts = LoopParts {
+        lanes: vec![lane],
+        wake: wake.clone(),
+        readers: Wake::new().expect("an eventfd"),
+        volume,
+        seed: 42,
+        control: control_receiver,
+    };
     let loop_setup = LoopSetup { segment_bytes: SEGMENT_BYTES, cpu: None, idle: Policy::Wait, fixed_buffers: true };
     let handle = thread::spawn(move || LogLoop::new(parts, &loop_setup).expect("the loop starts").run(|| ()));
     let sent = recovered.counters[3];

@@ -95,8 +95,8 @@ pub fn candidates<D: Disk>(
     Ok(found)
 }
 
-/// The highest block number that this node proves to have been durable: by persist records, by sidecars, and by where a
-/// later epoch began, since no epoch begins before recovery has synced all that it goes on from.
+/// The block number below which this node's own records and sidecars prove all to have been durable. Where a segment of a
+/// later epoch begins proves nothing: it need not be its epoch's first.
 #[must_use]
 pub fn synced_through(kept: &[Candidate]) -> u64 {
     let records = kept.iter().flat_map(|candidate| {
@@ -111,11 +111,7 @@ pub fn synced_through(kept: &[Candidate]) -> u64 {
             .as_ref()
             .map(|sidecar| sidecar.end_sequence.0)
     });
-    let epochs = kept
-        .windows(2)
-        .filter(|pair| pair[0].id.epoch < pair[1].id.epoch)
-        .map(|pair| pair[1].id.base_sequence.0);
-    records.chain(sidecars).chain(epochs).max().unwrap_or(0)
+    records.chain(sidecars).max().unwrap_or(0)
 }
 
 fn look<D: Disk>(disk: &D, file: FileNumber, bytes: u64, lane: LaneId, segment_bytes: u64, sidecar: Option<Sidecar>) -> Kind {

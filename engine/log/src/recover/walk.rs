@@ -97,6 +97,7 @@ pub fn walk<D: Disk>(
         window: Window::new(disk, candidate.file, id.segment_bytes),
         candidate,
         bounds,
+        heads: None,
         found: Walked {
             entries: Vec::new(),
             holes: Vec::new(),
@@ -120,6 +121,8 @@ struct Walk<'a, D: Disk> {
     window: Window<'a, D>,
     candidate: &'a Candidate,
     bounds: &'a Bounds,
+    /// Heads from the first hole on, once there is one.
+    heads: Option<Vec<(u64, u64)>>,
     found: Walked,
 }
 
@@ -197,8 +200,19 @@ impl<D: Disk> Walk<'_, D> {
     fn beyond_window(&mut self) -> bool {
         let from = self.found.end_position + self.bounds.window_bytes.max(1);
         let next = self.found.end_sequence;
-        self.find_head(from, 0, |sequence| sequence > next)
-            .is_some()
+        let id = &self.candidate.id;
+        let mut position = from.next_multiple_of(HEAD_BYTES as u64);
+        while position + BLOCK_BYTES_MIN as u64 <= id.segment_bytes {
+            if let Some(head) = self.window.head_at(position)
+                && head.nonce() == id.nonce
+                && head.header().lane.get() == id.lane.0
+                && head.sequence().0 > next
+            {
+                return true;
+            }
+            position += HEAD_BYTES as u64;
+        }
+        false
     }
 
     /// Leaves the hole behind: everything up to the next block of ours, or up to where the log is known to reach.
@@ -208,12 +222,13 @@ impl<D: Disk> Walk<'_, D> {
             .as_ref()
             .map_or(position + HEAD_BYTES as u64, |known| known.end_position);
         let below = self.bounds.next_base.unwrap_or(u64::MAX);
-        let next = self.find_head(from, sequence + 1, |found| found > sequence && found < below);
+        let next = self.next_head(from, |found| found > sequence && found < below);
+        // What was not durable is no hole: behind the last durable block the log may end.
         let reach = self
             .bounds
-            .next_base
-            .unwrap_or(self.bounds.synced)
-            .max(sequence + 1);
+            .synced
+            .max(sequence + 1)
+            .min(self.bounds.next_base.unwrap_or(u64::MAX));
         let (end_sequence, end_position) = match next {
             Some((found, at)) => (found, at),
             None if known.is_some() && reach == sequence + 1 => (reach, from),
@@ -263,33 +278,28 @@ impl<D: Disk> Walk<'_, D> {
         Some(last.position + u64::from(last.length)).filter(|end| *end > self.found.end_position)
     }
 
-    /// The head page of our nonce and lane from `from` on that has the lowest wanted number: the number and its position.
-    /// The lowest, not the first: a block that went astray must not hide those between. Ends at one of at most `enough`,
-    /// or with `enough` 0 at the first.
-    fn find_head(
-        &mut self,
-        from: u64,
-        enough: u64,
-        wanted: impl Fn(u64) -> bool,
-    ) -> Option<(u64, u64)> {
-        let id = &self.candidate.id;
-        let mut position = from.next_multiple_of(HEAD_BYTES as u64);
-        let mut lowest: Option<(u64, u64)> = None;
-        while position + BLOCK_BYTES_MIN as u64 <= id.segment_bytes {
-            if let Some(head) = self.window.head_at(position)
-                && head.nonce() == id.nonce
-                && head.header().lane.get() == id.lane.0
-                && wanted(head.sequence().0)
-                && lowest.is_none_or(|(number, _)| head.sequence().0 < number)
-            {
-                lowest = Some((head.sequence().0, position));
-                if enough == 0 || head.sequence().0 <= enough {
-                    break;
-                }
-            }
-            position += HEAD_BYTES as u64;
+    /// The block with which the log goes on behind a hole: its number and its position. Of the heads of ours from `from` on
+    /// the longest run whose numbers rise with their positions is the log; a block that went astray is not on it.
+    fn next_head(&mut self, from: u64, wanted: impl Fn(u64) -> bool) -> Option<(u64, u64)> {
+        if self.heads.is_none() {
+            self.heads = Some(self.scan_heads(from));
         }
-        lowest
+        let heads = self.heads.iter().flatten();
+        let after: Vec<(u64, u64)> = heads.filter(|(number, position)| *position >= from && wanted(*number)).copied().collect();
+        first_of_longest_rise(&after)
+    }
+
+    /// Number and position of every head page of our nonce and lane from `from` on. One scan serves all holes of a segment.
+    fn scan_heads(&mut self, from: u64) -> Vec<(u64, u64)> {
+        let id = &self.candidate.id;
+        let last = id.segment_bytes.saturating_sub(BLOCK_BYTES_MIN as u64);
+        let positions = (from.next_multiple_of(HEAD_BYTES as u64)..=last).step_by(HEAD_BYTES);
+        let window = &mut self.window;
+        let ours = |position| {
+            let head = window.head_at(position)?;
+            (head.nonce() == id.nonce && head.header().lane.get() == id.lane.0).then(|| (head.sequence().0, position))
+        };
+        positions.filter_map(ours).collect()
     }
 
     /// Whether a head page at `position` says that it is a checkpoint's.
@@ -410,6 +420,22 @@ impl Walked {
             .iter_mut()
             .for_each(|partition| partition.next_offset += others);
     }
+}
+
+/// The first of the longest run in which numbers rise, in order of positions (patience sorting, n log n).
+fn first_of_longest_rise(heads: &[(u64, u64)]) -> Option<(u64, u64)> {
+    // For each length the run of that length that ends lowest: its last number and the first head of the run.
+    let mut runs: Vec<(u64, (u64, u64))> = Vec::new();
+    for head in heads {
+        let length = runs.partition_point(|(last, _)| *last < head.0);
+        let first = length.checked_sub(1).map_or(*head, |shorter| runs[shorter].1);
+        if length == runs.len() {
+            runs.push((head.0, first));
+        } else {
+            runs[length] = (head.0, first);
+        }
+    }
+    runs.last().map(|(_, first)| *first)
 }
 
 /// A partition whose name cannot be read, as it stands before `entry`.

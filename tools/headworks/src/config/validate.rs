@@ -30,7 +30,8 @@ fn retention_holds_segments(draft: &mut Draft) {
     if size < least {
         let (size, segment, least) = (show_size(size), show_size(segment), show_size(least));
         let reason = format!(
-            "retention of {size} is less than {RETENTION_SEGMENTS_MIN} segments of {segment}: write log.retention.size of at least {least}, or a smaller log.segment"
+            "retention of {size} is less than {RETENTION_SEGMENTS_MIN} segments of {segment}: write log.retention.size of at least \
+                {least}, or a smaller log.segment"
         );
         draft.relate(&["log.retention.size", "log.segment"], reason);
     }
@@ -53,7 +54,8 @@ fn wildcard_is_advertised(draft: &mut Draft) {
     let address = draft.config.kafka.address;
     if address.ip().is_unspecified() && draft.config.kafka.advertise.is_none() {
         let reason = format!(
-            "{address} is a wildcard, so clients cannot be told where to connect: write kafka.advertise with a name or number of this host, such as advertise = \"a.example:9092\""
+            "{address} is a wildcard, so clients cannot be told where to connect: write kafka.advertise with a name or number of \
+                this host, such as advertise = \"a.example:9092\""
         );
         draft.relate(&["kafka.address", "kafka.advertise"], reason);
     }

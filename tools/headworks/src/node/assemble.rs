@@ -82,7 +82,8 @@ pub fn assemble(config: &Config, mut warnings: Vec<Warning>) -> Result<Assembly,
     let slots = usize::try_from(config.log.ring_bytes >> 20).expect("a ring is below 2^64 MiB").next_power_of_two();
     let lanes = directory.state.lanes;
     let limits = Limits { size_bytes: config.log.retention.size_bytes / u64::from(lanes), age_ns: config.log.retention.age_ns };
-    let setup = LaneSetup { pair: directory.state.pair, slots, depth: config.log.depth, segment_bytes: directory.state.segment_bytes, limits };
+    let setup =
+        LaneSetup { pair: directory.state.pair, slots, depth: config.log.depth, segment_bytes: directory.state.segment_bytes, limits };
     let mut opened = Vec::new();
     for lane in 0..lanes {
         opened.push(open_lane(&volume, LaneId(lane), &setup)?);
@@ -138,15 +139,33 @@ fn tcp(address: SocketAddr, name: &str) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => Failure::new(
             Reason::PortBusy,
-            format!("{name} address {address} is taken by another process; `ss -ltnp 'sport = :{}'` names it, or choose another with --set {name}.address=HOST:PORT", address.port()),
+            format!(
+                "{name} address {address} is taken by another process; `ss -ltnp 'sport = :{}'` names it, or choose another \
+                with --set {name}.address=HOST:PORT",
+                address.port()
+            ),
         ),
-        std::io::ErrorKind::PermissionDenied => Failure::new(Reason::Permission, format!("{name} address {address} may not be bound by this user: ports below 1024 need CAP_NET_BIND_SERVICE")),
-        _ => Failure::new(Reason::Config, format!("{name} address {address} cannot be bound: {error}; `ip addr` lists this host's addresses")),
+        std::io::ErrorKind::PermissionDenied => Failure::new(
+            Reason::Permission,
+            format!(
+                "{name} address {address} may not be bound \
+            by this user: ports below 1024 need CAP_NET_BIND_SERVICE"
+            ),
+        ),
+        _ => Failure::new(
+            Reason::Config,
+            format!(
+                "{name} address {address} cannot be bound: {error}; `ip addr` lists this host's \
+            addresses"
+            ),
+        ),
     })
 }
 
 fn check_volume(volume: &Volume, warnings: &mut Vec<Warning>) -> Result<(), Failure> {
-    let superblock = volume.open_direct(headworks_format::superblock::FILE_NAME).map_err(|error| Failure::new(Reason::Storage, format!("cannot open the superblock: {error}")))?;
+    let superblock = volume
+        .open_direct(headworks_format::superblock::FILE_NAME)
+        .map_err(|error| Failure::new(Reason::Storage, format!("cannot open the superblock: {error}")))?;
     if !superblock.direct {
         warnings.push(preflight::buffered(&volume.path().display().to_string()));
     }
@@ -157,10 +176,21 @@ fn report_recovery(lanes: &[LaneParts]) {
     for lane in lanes {
         let recovered = &lane.recovered;
         let records: u64 = recovered.partitions.iter().map(|partition| partition.next_offset).sum();
-        tracing::info!(lane = lane.lane.0, segments = recovered.segments.len(), blocks = recovered.next, next_offsets = records, walked_bytes = recovered.walked_bytes, "recovered");
+        tracing::info!(
+            lane = lane.lane.0,
+            segments = recovered.segments.len(),
+            blocks = recovered.next,
+            next_offsets = records,
+            walked_bytes = recovered.walked_bytes,
+            "recovered"
+        );
         recovered.notes.iter().for_each(|note| tracing::warn!(lane = lane.lane.0, "{note}"));
         if recovered.perhaps_acked_records > 0 {
-            tracing::error!(lane = lane.lane.0, records = recovered.perhaps_acked_records, "acked_disk_lost_records: cut from the log though perhaps acknowledged");
+            tracing::error!(
+                lane = lane.lane.0,
+                records = recovered.perhaps_acked_records,
+                "acked_disk_lost_records: cut from the log though perhaps acknowledged"
+            );
         }
     }
 }
@@ -247,7 +277,14 @@ fn wire(config: &Config, mut parts: Parts) -> Result<Assembly, Failure> {
         ready_ns: AtomicU64::new(0),
     };
     Ok(Assembly {
-        log: LoopParts { lanes: log_lanes, wake: log_wake.clone(), readers: commits.clone(), volume: parts.volume, seed, control: control_receiver },
+        log: LoopParts {
+            lanes: log_lanes,
+            wake: log_wake.clone(),
+            readers: commits.clone(),
+            volume: parts.volume,
+            seed,
+            control: control_receiver,
+        },
         ingest,
         stops,
         control,
@@ -264,7 +301,14 @@ fn wire(config: &Config, mut parts: Parts) -> Result<Assembly, Failure> {
 }
 
 /// The sockets of one lane, each with its filter and its books.
-fn listeners(config: &Config, udp: &mut [Vec<UdpListener>], lane: usize, view: &LaneView, books: &mut Vec<ListenerBook>, warnings: &mut Vec<Warning>) -> Result<Vec<Listen>, Failure> {
+fn listeners(
+    config: &Config,
+    udp: &mut [Vec<UdpListener>],
+    lane: usize,
+    view: &LaneView,
+    books: &mut Vec<ListenerBook>,
+    warnings: &mut Vec<Warning>,
+) -> Result<Vec<Listen>, Failure> {
     let mut listeners = Vec::new();
     for (listener, group) in config.listeners.iter().zip(udp) {
         let socket = group[lane].clone();
@@ -278,10 +322,19 @@ fn listeners(config: &Config, udp: &mut [Vec<UdpListener>], lane: usize, view: &
             }
         };
         let stream = config.streams.iter().find(|stream| stream.name == listener.stream);
-        let stream = stream.ok_or_else(|| Failure::new(Reason::Config, format!("listener {} names stream {}, which is not configured", listener.name, listener.stream)))?;
+        let stream = stream.ok_or_else(|| {
+            Failure::new(Reason::Config, format!("listener {} names stream {}, which is not configured", listener.name, listener.stream))
+        })?;
         let (clerk, book) = Book::open();
         books.push(ListenerBook { listener: listener.name.clone(), stream: stream.name.clone(), lane: view.lane.0, book });
-        listeners.push(Listen { socket, filter, partition: partition_of(view, &stream.name), key_source: stream.key == Key::Source, receive_time: stream.receive_time, clerk });
+        listeners.push(Listen {
+            socket,
+            filter,
+            partition: partition_of(view, &stream.name),
+            key_source: stream.key == Key::Source,
+            receive_time: stream.receive_time,
+            clerk,
+        });
     }
     Ok(listeners)
 }
@@ -292,7 +345,9 @@ fn partition_of(view: &LaneView, stream: &str) -> PartitionId {
 }
 
 fn open_listeners(config: &Config, sockets: &Sockets) -> Result<Vec<ListenerStatus>, Failure> {
-    let address = |listener: &TcpListener| listener.local_addr().map_err(|error| Failure::new(Reason::Kernel, format!("a bound socket has no address: {error}")));
+    let address = |listener: &TcpListener| {
+        listener.local_addr().map_err(|error| Failure::new(Reason::Kernel, format!("a bound socket has no address: {error}")))
+    };
     let udp = config.listeners.iter().zip(&sockets.udp).map(|(listener, group)| ListenerStatus {
         name: listener.name.clone(),
         kind: "udp".into(),

@@ -43,7 +43,10 @@ pub fn read(volume: &Volume) -> Result<Superblock, Failure> {
 
 fn bytes(volume: &Volume, path: &str) -> Result<Vec<u8>, Failure> {
     volume.file_path(FILE_NAME).and_then(std::fs::read).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Failure::new(Reason::Config, format!("{path} is no data directory: it has no file `{FILE_NAME}`; name the directory that `headworks run --data` was given")),
+        io::ErrorKind::NotFound => Failure::new(
+            Reason::Config,
+            format!("{path} is no data directory: it has no file `{FILE_NAME}`; name the directory that `headworks run --data` was given"),
+        ),
         _ => Failure::new(Reason::Storage, format!("cannot read {path}/{FILE_NAME}: {error}")),
     })
 }
@@ -69,13 +72,26 @@ pub fn open(volume: &Volume, wanted: &Wanted) -> Result<Directory, Failure> {
     }
     if state.name != wanted.name {
         let (owner, name) = (&state.name, &wanted.name);
-        return Err(Failure::new(Reason::Config, format!("{path} belongs to node \"{owner}\", this is node \"{name}\"; set node.name = \"{owner}\" or name another directory")));
+        return Err(Failure::new(
+            Reason::Config,
+            format!("{path} belongs to node \"{owner}\", this is node \"{name}\"; set node.name = \"{owner}\" or name another directory"),
+        ));
     }
     if let Some(lanes) = wanted.lanes_asked.filter(|lanes| *lanes != state.lanes) {
-        return Err(Failure::new(Reason::Config, format!("{path} was made with {} lanes, the configuration says {lanes}; lanes are fixed at first start: set node.lanes = {} or name a new directory", state.lanes, state.lanes)));
+        return Err(Failure::new(
+            Reason::Config,
+            format!(
+                "{path} was made with {} lanes, the configuration says {lanes}; lanes are fixed at first start: set node.lanes = {} \
+                    or name a new directory",
+                state.lanes, state.lanes
+            ),
+        ));
     }
     if state.segment_bytes != wanted.segment_bytes {
-        notes.push(format!("segments of {path} have {} bytes, fixed at first start; log.segment = {} is not used", state.segment_bytes, wanted.segment_bytes));
+        notes.push(format!(
+            "segments of {path} have {} bytes, fixed at first start; log.segment = {} is not used",
+            state.segment_bytes, wanted.segment_bytes
+        ));
     }
     Ok(Directory { file, state, notes })
 }
@@ -84,7 +100,13 @@ fn format(volume: &Volume, wanted: &Wanted, path: &str) -> Result<Directory, Fai
     let strangers = std::fs::read_dir(volume.path()).map_err(|error| storage(path, "list", &error))?;
     let lanes_there = strangers.filter_map(Result::ok).any(|entry| entry.file_name().to_string_lossy().starts_with("lane-"));
     if lanes_there {
-        return Err(Failure::new(Reason::Storage, format!("{path} holds lanes but no file `{FILE_NAME}`; nothing was changed. Restore that file from a copy of the directory, or name another directory")));
+        return Err(Failure::new(
+            Reason::Storage,
+            format!(
+                "{path} holds lanes but no file `{FILE_NAME}`; nothing was changed. Restore that file from a copy of the directory, \
+                    or name another directory"
+            ),
+        ));
     }
     let state = Superblock {
         generation: 0,
@@ -117,7 +139,10 @@ impl Directory {
     pub fn take_epoch(&mut self, starts: Vec<u64>) -> Result<Epoch, Failure> {
         let last = self.state.promised_epoch.max(self.state.last_epoch);
         if last >= EPOCH_MAX {
-            return Err(Failure::new(Reason::Storage, format!("epoch {last} is the last one that Kafka clients can be told; export the data and start a new directory")));
+            return Err(Failure::new(
+                Reason::Storage,
+                format!("epoch {last} is the last one that Kafka clients can be told; export the data and start a new directory"),
+            ));
         }
         let epoch = Epoch(last.0 + 1);
         (self.state.promised_epoch, self.state.last_epoch) = (epoch, epoch);
@@ -152,14 +177,28 @@ fn write_copies(file: &DirectFile, first: usize, copies: &[u8]) -> io::Result<()
 
 fn explain(path: &str, fault: &OpenFault) -> Failure {
     match fault {
-        OpenFault::Blank => Failure::new(Reason::Storage, format!("{path}/{FILE_NAME} is blank: the first start was interrupted before anything was stored; remove the directory and start again")),
+        OpenFault::Blank => Failure::new(
+            Reason::Storage,
+            format!(
+                "{path}/{FILE_NAME} is blank: the first start was interrupted before anything was stored; remove the directory and \
+                    start again"
+            ),
+        ),
         OpenFault::Version(version) => Failure::new(
             Reason::Config,
-            format!("{path} has format version {version}, this release reads version {}; use the release that wrote it, or export with that release first", superblock::VERSION),
+            format!(
+                "{path} has format version {version}, this release reads version {}; use the release that wrote it, or export with \
+                    that release first",
+                superblock::VERSION
+            ),
         ),
         OpenFault::Damaged { whole } => Failure::new(
             Reason::Storage,
-            format!("{path}/{FILE_NAME}: no two of its four copies agree ({whole} are whole by themselves); nothing was changed. Check the disk (`dmesg`, `smartctl -a`) and restore the file from a copy of the directory; the lanes' files hold the data and are untouched"),
+            format!(
+                "{path}/{FILE_NAME}: no two of its four copies agree ({whole} are whole by themselves); nothing was changed. Check \
+                    the disk (`dmesg`, `smartctl -a`) and restore the file from a copy of the directory; the lanes' files hold the \
+                    data and are untouched"
+            ),
         ),
     }
 }

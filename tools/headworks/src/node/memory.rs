@@ -17,7 +17,10 @@ pub fn sum(lanes: usize, slots: usize, partitions: usize, listeners: usize, limi
     vec![
         Owner { name: "ring slots", bytes: lanes * slots * BLOCK_BYTES_MAX },
         Owner { name: "receive buffers", bytes: lanes * headworks_ingest::udp::RECEIVE_BYTES },
-        Owner { name: "indexes of fresh segments", bytes: lanes * INDEXES * OpenIndex::bytes(partitions, headworks_format::sidecar::ENTRIES_MAX) },
+        Owner {
+            name: "indexes of fresh segments",
+            bytes: lanes * INDEXES * OpenIndex::bytes(partitions, headworks_format::sidecar::ENTRIES_MAX),
+        },
         Owner { name: "checkpoints and pages", bytes: lanes * (BLOCK_BYTES_MAX + (16 << 10)) },
         Owner { name: "answers to consumers, at most", bytes: limits.replies_buffered_bytes_max },
         Owner { name: "requests of consumers, at most", bytes: limits.requests_buffered_bytes_max },

@@ -1,7 +1,7 @@
 //! A node: preflight, directory, sockets, lanes, loops, gateway, and their orderly end.
 
-pub mod directory;
 mod assemble;
+pub mod directory;
 mod failure;
 mod memory;
 mod observe;

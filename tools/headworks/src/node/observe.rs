@@ -2,8 +2,8 @@
 
 use headworks_gateway::http::Observed;
 use headworks_gateway::http::report::{
-    CauseCount, HistogramReport, LaneLedger, LanePosition, LaneRatio, LaneStatus, LedgerReport, ListenerImbalance, ListenerLaneCount, ListenerLedger, ListenerStatus, MetricsReport,
-    NamedCount, PartitionStatus, Run, Span, StatusReport, StreamStatus, VolumeStatus,
+    CauseCount, HistogramReport, LaneLedger, LanePosition, LaneRatio, LaneStatus, LedgerReport, ListenerImbalance, ListenerLaneCount,
+    ListenerLedger, ListenerStatus, MetricsReport, NamedCount, PartitionStatus, Run, Span, StatusReport, StreamStatus, VolumeStatus,
 };
 use headworks_gateway::lanes::Unreadable;
 use headworks_io::{Clock, Volume};
@@ -70,7 +70,10 @@ pub struct Watched {
 fn warnings(watched: &Watched) -> Vec<String> {
     let mut warnings = watched.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone();
     for lane in watched.lanes.iter().filter(|lane| lane.view.disk_full.load(Ordering::Acquire)) {
-        warnings.push(format!("lane {}: the volume is full; packets are shed and counted (disk_full) until space is freed or retention is lowered", lane.view.lane));
+        warnings.push(format!(
+            "lane {}: the volume is full; packets are shed and counted (disk_full) until space is freed or retention is lowered",
+            lane.view.lane
+        ));
     }
     let unreadable = watched.unreadable.count();
     if unreadable > 0 {
@@ -131,7 +134,11 @@ impl Observed for Observer {
         let mut streams: BTreeMap<String, Vec<PartitionStatus>> = BTreeMap::new();
         for lane in &watched.lanes {
             for (place, partition) in lane.view.partitions.iter().enumerate() {
-                let status = PartitionStatus { partition: partition.number.cast_signed(), log_start: signed(lane.view.log_start(place)), high_watermark: signed(partition.high_watermark()) };
+                let status = PartitionStatus {
+                    partition: partition.number.cast_signed(),
+                    log_start: signed(lane.view.log_start(place)),
+                    high_watermark: signed(partition.high_watermark()),
+                };
                 streams.entry(partition.stream.clone()).or_default().push(status);
             }
         }
@@ -161,9 +168,20 @@ impl Observed for Observer {
     fn metrics(&self) -> MetricsReport {
         let watched = &self.0;
         let books: Vec<(&ListenerBook, Counts)> = watched.books.iter().map(|book| (book, book.book.read())).collect();
-        let counts = |pick: fn(&Counts) -> u64| books.iter().map(|(book, counts)| ListenerLaneCount { listener: book.listener.clone(), lane: book.lane, count: pick(counts) }).collect();
-        let shed = books.iter().flat_map(|(book, counts)| counts.shed().map(|(reason, count)| CauseCount { owner: book.stream.clone(), cause: reason.into(), count }));
-        let dropped = books.iter().map(|(book, counts)| CauseCount { owner: book.listener.clone(), cause: "kernel_rcvbuf".into(), count: counts.dropped_kernel_rcvbuf });
+        let counts = |pick: fn(&Counts) -> u64| {
+            books
+                .iter()
+                .map(|(book, counts)| ListenerLaneCount { listener: book.listener.clone(), lane: book.lane, count: pick(counts) })
+                .collect()
+        };
+        let shed = books.iter().flat_map(|(book, counts)| {
+            counts.shed().map(|(reason, count)| CauseCount { owner: book.stream.clone(), cause: reason.into(), count })
+        });
+        let dropped = books.iter().map(|(book, counts)| CauseCount {
+            owner: book.listener.clone(),
+            cause: "kernel_rcvbuf".into(),
+            count: counts.dropped_kernel_rcvbuf,
+        });
         let admitted = books.iter().map(|(book, counts)| (book.stream.clone(), counts.admitted));
         let volume = volume(watched);
         let path = volume.path.clone();
@@ -174,15 +192,25 @@ impl Observed for Observer {
             dropped_packets: merged(dropped),
             admitted_records: summed(admitted),
             shed_records: merged(shed),
-            ring_occupancy: watched.lanes.iter().map(|lane| LaneRatio { lane: lane.view.lane.0, ratio: ratio(lane.gauges.ring_in_use.load(Ordering::Relaxed), lane.slots) }).collect(),
-            segment_write_bytes: vec![NamedCount { name: path.clone(), count: watched.lanes.iter().map(|lane| lane.gauges.written_bytes.load(Ordering::Relaxed)).sum() }],
+            ring_occupancy: watched
+                .lanes
+                .iter()
+                .map(|lane| LaneRatio { lane: lane.view.lane.0, ratio: ratio(lane.gauges.ring_in_use.load(Ordering::Relaxed), lane.slots) })
+                .collect(),
+            segment_write_bytes: vec![NamedCount {
+                name: path.clone(),
+                count: watched.lanes.iter().map(|lane| lane.gauges.written_bytes.load(Ordering::Relaxed)).sum(),
+            }],
             volume_free_bytes: vec![NamedCount { name: path, count: volume.free_bytes }],
             fdatasync_duration: histogram(watched.lanes.iter().map(|lane| lane.gauges.sync_duration.snapshot())),
             durable_latency: histogram(watched.lanes.iter().map(|lane| lane.gauges.durable_latency.snapshot())),
             log_positions: watched.lanes.iter().flat_map(positions).collect(),
             role: "single".into(),
             epoch: watched.epoch,
-            ledger_imbalance: books.iter().map(|(book, counts)| ListenerImbalance { listener: book.listener.clone(), records: signed(counts.imbalance()) }).collect(),
+            ledger_imbalance: books
+                .iter()
+                .map(|(book, counts)| ListenerImbalance { listener: book.listener.clone(), records: signed(counts.imbalance()) })
+                .collect(),
             version: env!("CARGO_PKG_VERSION").into(),
             ..MetricsReport::default()
         }
@@ -206,7 +234,12 @@ fn listener_ledger(name: &str, lane: u32, counts: &Counts) -> ListenerLedger {
 
 fn positions(lane: &WatchedLane) -> Vec<LanePosition> {
     let positions = &lane.view.positions;
-    let named = [("submitted", &positions.submitted), ("written", &positions.written), ("durable", &positions.durable), ("committed", &positions.committed)];
+    let named = [
+        ("submitted", &positions.submitted),
+        ("written", &positions.written),
+        ("durable", &positions.durable),
+        ("committed", &positions.committed),
+    ];
     named.iter().map(|(name, position)| LanePosition { lane: lane.view.lane.0, position: name, block: position.load() }).collect()
 }
 

@@ -41,17 +41,28 @@ pub fn preflight() -> Result<Vec<Warning>, Failure> {
 fn raise_descriptors() -> Option<Warning> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
     let wanted = hard.min(DESCRIPTORS_WANTED);
-    if soft < wanted && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, wanted, hard) {
-        return Some(Warning { text: format!("the limit of open files stays at {soft}: {error}; a long retention needs one for each segment"), fix: "start with `ulimit -n 65536`, or LimitNOFILE=65536 in the unit".into() });
+    if soft < wanted
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)
+    {
+        return Some(Warning {
+            text: format!("the limit of open files stays at {soft}: {error}; a long retention needs one for each segment"),
+            fix: "start with `ulimit -n 65536`, or LimitNOFILE=65536 in the unit".into(),
+        });
     }
-    (wanted < 1024).then(|| Warning { text: format!("at most {wanted} files may be open; a long retention needs one for each segment"), fix: "raise the hard limit: LimitNOFILE=65536 in the unit".into() })
+    (wanted < 1024).then(|| Warning {
+        text: format!("at most {wanted} files may be open; a long retention needs one for each segment"),
+        fix: "raise the hard limit: LimitNOFILE=65536 in the unit".into(),
+    })
 }
 
 /// The receive buffer that a socket got against what was asked for.
 #[must_use]
 pub fn receive_buffer(listener: &str, got: usize, asked: u64) -> Option<Warning> {
     ((got as u64) < asked).then(|| Warning {
-        text: format!("listener {listener} has a receive buffer of {got} bytes, {asked} were asked for: bursts longer than it are dropped by the kernel (and counted)"),
+        text: format!(
+            "listener {listener} has a receive buffer of {got} bytes, {asked} were asked for: bursts longer than it are \
+            dropped by the kernel (and counted)"
+        ),
         fix: format!("grant CAP_NET_ADMIN, or `sysctl -w net.core.rmem_max={asked}`"),
     })
 }
@@ -60,7 +71,9 @@ pub fn receive_buffer(listener: &str, got: usize, asked: u64) -> Option<Warning>
 #[must_use]
 pub fn inexact(listener: &str, error: &std::io::Error) -> Warning {
     Warning {
-        text: format!("listener {listener} cannot count arrivals ({error}): the ledger says \"exact\": false, and a dropped GRO train counts as one"),
+        text: format!(
+            "listener {listener} cannot count arrivals ({error}): the ledger says \"exact\": false, and a dropped GRO train counts as one"
+        ),
         fix: "grant CAP_BPF, or `sysctl -w kernel.unprivileged_bpf_disabled=0`".into(),
     }
 }
@@ -68,13 +81,21 @@ pub fn inexact(listener: &str, error: &std::io::Error) -> Warning {
 /// The kernel refused to pin the rings' memory.
 #[must_use]
 pub fn unregistered(error: &str) -> Warning {
-    Warning { text: format!("the rings' memory is not registered with io_uring ({error}): each write pins its pages anew, some microseconds a MiB"), fix: "grant CAP_IPC_LOCK, or raise the limit: LimitMEMLOCK=infinity in the unit".into() }
+    Warning {
+        text: format!(
+            "the rings' memory is not registered with io_uring ({error}): each write pins its pages anew, some microseconds a MiB"
+        ),
+        fix: "grant CAP_IPC_LOCK, or raise the limit: LimitMEMLOCK=infinity in the unit".into(),
+    }
 }
 
 /// The file system has no direct I/O.
 #[must_use]
 pub fn buffered(path: &str) -> Warning {
-    Warning { text: format!("the file system of {path} refuses O_DIRECT: writes pass through the page cache"), fix: "use ext4 or XFS on a local disk".into() }
+    Warning {
+        text: format!("the file system of {path} refuses O_DIRECT: writes pass through the page cache"),
+        fix: "use ext4 or XFS on a local disk".into(),
+    }
 }
 
 /// Warnings become an error where the operator asked for it.
@@ -83,7 +104,9 @@ pub fn buffered(path: &str) -> Warning {
 /// There is a warning and `strict` is set.
 pub fn enforce(strict: bool, warnings: &[Warning]) -> Result<(), Failure> {
     match warnings.first() {
-        Some(first) if strict => Err(Failure::new(Reason::Kernel, format!("node.strict = true and {} warnings, the first: {first}", warnings.len()))),
+        Some(first) if strict => {
+            Err(Failure::new(Reason::Kernel, format!("node.strict = true and {} warnings, the first: {first}", warnings.len())))
+        }
         _ => Ok(()),
     }
 }

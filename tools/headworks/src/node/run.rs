@@ -149,7 +149,12 @@ fn start_log(placement: &Placement, parts: LoopParts) -> Result<(JoinHandle<()>,
     Ok((handle, wait_told(&told, "the log loop")?))
 }
 
-fn start_ingest(config: &Config, placement: &Placement, lane: usize, parts: IngestParts) -> Result<(JoinHandle<Ended>, headworks_io::Wake), Failure> {
+fn start_ingest(
+    config: &Config,
+    placement: &Placement,
+    lane: usize,
+    parts: IngestParts,
+) -> Result<(JoinHandle<Ended>, headworks_io::Wake), Failure> {
     let cpu = placement.lanes[lane];
     let setup = IngestSetup { linger_ns: config.log.linger_ns, depth: config.log.depth as u64, idle: placement.idle };
     let wake = parts.wake.clone();
@@ -176,13 +181,25 @@ fn wait_told<T>(told: &mpsc::Receiver<Told<T>>, who: &str) -> Result<T, Failure>
     match told.recv_timeout(Duration::from_secs(300)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(Failure::new(Reason::Kernel, format!("{who}: {error}"))),
-        Err(_) => Err(Failure::new(Reason::Storage, format!("{who} was not ready within 300 s: the volume has no room for a first segment, or hardly writes; `df -h` and `dmesg` say which"))),
+        Err(_) => Err(Failure::new(
+            Reason::Storage,
+            format!(
+                "{who} was not ready within 300 s: the volume has no room for a first segment, or hardly writes; `df -h` and \
+                    `dmesg` say which"
+            ),
+        )),
     }
 }
 
 type GatewaySide = (TcpListener, TcpListener, Vec<headworks_gateway::lanes::Lane<headworks_lane::LaneDisk>>, headworks_io::Wake);
 
-fn start_gateway(parts: GatewaySide, watched: Arc<Watched>, identity: Identity, limits: Limits, stopped: tokio::sync::oneshot::Receiver<()>) -> Result<JoinHandle<()>, Failure> {
+fn start_gateway(
+    parts: GatewaySide,
+    watched: Arc<Watched>,
+    identity: Identity,
+    limits: Limits,
+    stopped: tokio::sync::oneshot::Receiver<()>,
+) -> Result<JoinHandle<()>, Failure> {
     let (kafka, http, lanes, commits) = parts;
     spawn("hw-gateway", move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(2).thread_name("hw-history").build();
@@ -196,7 +213,8 @@ fn start_gateway(parts: GatewaySide, watched: Arc<Watched>, identity: Identity, 
 }
 
 fn identity(config: &Config, kafka: &TcpListener, pair: u128) -> Result<Identity, Failure> {
-    let bound: SocketAddr = kafka.local_addr().map_err(|error| Failure::new(Reason::Kernel, format!("the Kafka socket has no address: {error}")))?;
+    let bound: SocketAddr =
+        kafka.local_addr().map_err(|error| Failure::new(Reason::Kernel, format!("the Kafka socket has no address: {error}")))?;
     let advertised = config.kafka.advertise.as_ref().map_or_else(
         || Advertised { host: bound.ip().to_string(), port: bound.port() },
         |advertise| Advertised { host: advertise.host.clone(), port: if advertise.port == 0 { bound.port() } else { advertise.port } },
@@ -236,10 +254,15 @@ fn announce(config: &Config, watched: &Watched) {
         line.push_str(&format!(" {key}={}", listener.address));
     }
     println!("{line} data={}", config.node.data[0].display());
-    let address = |kind: &str| watched.listeners.iter().find(|listener| listener.kind == kind).map_or("-", |listener| listener.address.as_str());
+    let address =
+        |kind: &str| watched.listeners.iter().find(|listener| listener.kind == kind).map_or("-", |listener| listener.address.as_str());
     let (host, port) = address("udp").rsplit_once(':').unwrap_or(("-", "-"));
     let stream = config.listeners.first().map_or("events", |listener| listener.stream.as_str());
-    eprintln!("try:  printf 'hello' > /dev/udp/{host}/{port}\n      kcat -b {} -t {stream} -C -e\n      http://{}/", address("kafka"), address("http"));
+    eprintln!(
+        "try:  printf 'hello' > /dev/udp/{host}/{port}\n      kcat -b {} -t {stream} -C -e\n      http://{}/",
+        address("kafka"),
+        address("http")
+    );
     notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status(&line)]);
 }
 
@@ -250,7 +273,10 @@ fn notify(states: &[sd_notify::NotifyState<'_>]) {
 }
 
 fn spawn<T: Send + 'static>(name: &str, body: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, Failure> {
-    thread::Builder::new().name(name.into()).spawn(body).map_err(|error| Failure::new(Reason::Kernel, format!("no thread for {name}: {error}")))
+    thread::Builder::new()
+        .name(name.into())
+        .spawn(body)
+        .map_err(|error| Failure::new(Reason::Kernel, format!("no thread for {name}: {error}")))
 }
 
 fn join<T>(handle: JoinHandle<T>, who: &str) -> T {

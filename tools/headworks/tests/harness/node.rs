@@ -88,7 +88,8 @@ impl Node {
 
     /// The same by a command of one's own.
     pub fn start_by(command: Command, data: &Path) -> Node {
-        Node::try_start(command, data).unwrap_or_else(|(status, text)| panic!("the node ended with {status} instead of being ready:\n{text}"))
+        Node::try_start(command, data)
+            .unwrap_or_else(|(status, text)| panic!("the node ended with {status} instead of being ready:\n{text}"))
     }
 
     /// Starts a node; how it ended and what it said if it did not become ready.
@@ -112,7 +113,11 @@ impl Node {
         let Some(words) = line.strip_prefix("ready ") else {
             return Err((process.wait("a node that says it is not ready ends"), text(&log)));
         };
-        let addresses = words.split_whitespace().filter_map(|word| word.split_once('=')).map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        let addresses = words
+            .split_whitespace()
+            .filter_map(|word| word.split_once('='))
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect();
         Ok(Node { process, ready: line.trim_end().to_owned(), addresses, data: data.to_owned(), log })
     }
 
@@ -152,7 +157,11 @@ impl Node {
         wait::until("the books close", || {
             let ledger = self.ledger();
             let open = ledger.pending() + ledger.in_flight();
-            if ledger.arrived() >= arrived && open == 0 { Ok(ledger) } else { Err(format!("{arrived} arrivals wanted; {}\n{}", ledger.0, self.log())) }
+            if ledger.arrived() >= arrived && open == 0 {
+                Ok(ledger)
+            } else {
+                Err(format!("{arrived} arrivals wanted; {}\n{}", ledger.0, self.log()))
+            }
         })
     }
 

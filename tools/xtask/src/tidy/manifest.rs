@@ -61,9 +61,10 @@ impl<'a> Manifest<'a> {
         self.entries.iter().any(|entry| entry.header == "workspace")
     }
 
-    /// Packages that it depends on, with the line: for building, for tests, under a `cfg`, renamed or not.
-    pub fn dependencies(&self) -> Vec<(&'a str, usize)> {
-        self.entries.iter().filter_map(Entry::dependency).collect()
+    /// Packages that it depends on, with the line and whether only tests do: under a `cfg` or not, renamed or not.
+    pub fn dependencies(&self) -> Vec<(&'a str, usize, bool)> {
+        let with_use = |entry: &Entry<'a>| entry.dependency().map(|(name, line)| (name, line, entry.header.contains("dev-dependencies")));
+        self.entries.iter().filter_map(with_use).collect()
     }
 
     fn value(&self, header: &str, key: &str) -> Option<&'a str> {

@@ -1,0 +1,10 @@
+//! The appliance and its generator as processes: built, started, asked, ended. Whatever happens, none outlives its value.
+
+mod binaries;
+mod generator;
+mod http;
+mod node;
+
+pub use binaries::Binaries;
+pub use generator::{Generator, Load, Sent};
+pub use node::{Books, Node, Setting};

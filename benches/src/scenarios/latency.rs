@@ -1,0 +1,166 @@
+//! From the kernel's receive stamp to durable, at a moderate rate: the appliance's own histogram against what the disk
+//! alone makes of one write and one sync of as many bytes, in the same run.
+//!
+//! The histogram counts each record with the age of the oldest record in its block, so it errs on the side of late. Its
+//! quantile is interpolated within a bucket as every scraper does it; the bucket stands in the notes. The bar is the
+//! linger, for which a block may wait by design, and three of the disk's own 99th percentiles: a sync that is under way,
+//! the one that covers the block, and one more for the queue.
+
+use std::path::Path;
+use std::thread;
+
+use super::throughput;
+use crate::bench::{Bench, Placement};
+use crate::figures::{Bar, Row, Spread, number};
+use crate::machine;
+use crate::probes::disk;
+use crate::process::{Generator, Load, Node};
+use crate::runner::foreign_note;
+
+const NAME: &str = "latency";
+const PACKETS_A_SECOND: u64 = 50_000;
+const SIZES: [usize; 2] = [64, 1400];
+/// The default of `log.linger`.
+const LINGER_MS: f64 = 2.0;
+const DISK_TIMES: f64 = 3.0;
+const METRIC: &str = "headworks_durable_latency_seconds_bucket";
+const BLOCKS: &str = "position=\"durable\"";
+
+/// Each size in turn.
+///
+/// # Errors
+/// The node, its metrics or the disk probe fail.
+pub fn run(bench: &Bench) -> Result<Vec<Row>, String> {
+    let placement = &bench.placements()[0];
+    let scratch = bench.scratch("latency-")?;
+    let retention = bench.scale.retention_bytes;
+    let stamps = ["stream.events.receive_time=true".to_owned()];
+    let node = Node::start(bench, &scratch.path().join("data"), placement, retention, &stamps)?;
+    throughput::first_lap(bench, scratch.path(), &node, retention, placement.generator)?;
+    let rows = SIZES.iter().map(|bytes| measure(bench, scratch.path(), &node, placement, *bytes)).collect();
+    node.stop()?;
+    rows
+}
+
+/// The 99th percentile of one run and what it is held to, in ms.
+struct Run {
+    p99_ms: f64,
+    bucket_ms: (f64, f64),
+    disk_p99_ms: f64,
+    block_bytes: u64,
+    foreign: f64,
+}
+
+fn measure(bench: &Bench, folder: &Path, node: &Node, placement: &Placement, packet_bytes: usize) -> Result<Row, String> {
+    let runs: Vec<Run> = (0..bench.scale.runs).map(|_| run_once(bench, folder, node, placement, packet_bytes)).collect::<Result<_, _>>()?;
+    let spread = |of: fn(&Run) -> f64| Spread::of(&runs.iter().map(of).collect::<Vec<_>>());
+    let allowed = |run: &Run| LINGER_MS + DISK_TIMES * run.disk_p99_ms;
+    let row = Row::of(NAME, format!("{packet_bytes} B at {PACKETS_A_SECOND} packets/s, p99"), "ms", spread(|run| run.p99_ms));
+    let ratio = Spread::of(&runs.iter().map(|run| run.p99_ms / allowed(run)).collect::<Vec<_>>());
+    let probe = Spread::of(&runs.iter().map(allowed).collect::<Vec<_>>());
+    let row = Row { probe: Some(probe), ratio: Some(ratio), ..row }.held_to(Bar::AtMost(1.0));
+    let disk = crate::table::spread(spread(|run| run.disk_p99_ms));
+    let (middle, foreign) = (&runs[runs.len() / 2], runs.iter().map(|run| run.foreign).collect::<Vec<_>>());
+    let (low, high) = middle.bucket_ms;
+    Ok(row
+        .noted(format!("the probe is linger {LINGER_MS} ms + {DISK_TIMES} x the disk's p99 of {disk} ms for {} bytes", middle.block_bytes))
+        .noted(format!("the p99 of a middle run lies in the bucket {low} to {high} ms"))
+        .noted(foreign_note(&foreign)))
+}
+
+fn run_once(bench: &Bench, folder: &Path, node: &Node, placement: &Placement, packet_bytes: usize) -> Result<Run, String> {
+    let foreign = machine::wait_quiet(bench.scale.quiet);
+    let (warm, window) = (bench.scale.warm, bench.scale.window);
+    let load = Load { packet_bytes, rate: Some(PACKETS_A_SECOND), gso: false, duration: warm + window, cpu: placement.generator };
+    let generator = Generator::start(bench, folder, node.udp, &load)?;
+    thread::sleep(warm);
+    let before = Scrape::of(node)?;
+    thread::sleep(window.mul_f64(0.9));
+    let after = Scrape::of(node)?;
+    generator.finish()?;
+    let latency = after.since(&before);
+    let (p99_seconds, bucket) = latency.quantile(0.99).ok_or("no record became durable")?;
+    let block_bytes = latency.written_bytes.checked_div(latency.blocks).unwrap_or(0).next_multiple_of(4096).clamp(4096, 1 << 20);
+    let scratch = bench.scratch("disk-")?;
+    let cadence = window.mul_f64(0.9) / u32::try_from(latency.blocks.max(1)).unwrap_or(u32::MAX);
+    let times = disk::write_and_sync(scratch.path(), block_bytes, cadence, u32::try_from(latency.blocks).unwrap_or(u32::MAX).max(1))?;
+    let disk_p99_ms = number(times.value_at_quantile(0.99)) / 1e6;
+    Ok(Run { p99_ms: p99_seconds * 1e3, bucket_ms: (bucket.0 * 1e3, bucket.1 * 1e3), disk_p99_ms, block_bytes, foreign })
+}
+
+/// What the node had counted at a moment.
+#[derive(Debug, Default, PartialEq)]
+struct Scrape {
+    /// Upper bounds in seconds, each with the count of all records up to it.
+    buckets: Vec<(f64, u64)>,
+    blocks: u64,
+    written_bytes: u64,
+}
+
+impl Scrape {
+    fn of(node: &Node) -> Result<Scrape, String> {
+        let text = node.metrics()?;
+        let scrape = Scrape::parse(&text);
+        if scrape.buckets.is_empty() { Err(format!("no {METRIC} in the metrics")) } else { Ok(scrape) }
+    }
+
+    fn parse(text: &str) -> Scrape {
+        let mut scrape = Scrape::default();
+        for (name, value) in text.lines().filter_map(|line| line.rsplit_once(' ')) {
+            let Ok(count) = value.parse::<u64>() else { continue };
+            if let Some(bound) = name.strip_prefix(METRIC).and_then(|labels| labels.split('"').nth(1)) {
+                scrape.buckets.push((bound.parse().unwrap_or(f64::INFINITY), count));
+            } else if name.starts_with("headworks_log_position{") && name.contains(BLOCKS) {
+                scrape.blocks += count;
+            } else if name.starts_with("headworks_segment_write_bytes_total{") {
+                scrape.written_bytes += count;
+            }
+        }
+        scrape
+    }
+
+    fn since(&self, earlier: &Scrape) -> Scrape {
+        let buckets = self.buckets.iter().zip(&earlier.buckets).map(|(now, then)| (now.0, now.1 - then.1)).collect();
+        Scrape { buckets, blocks: self.blocks - earlier.blocks, written_bytes: self.written_bytes - earlier.written_bytes }
+    }
+
+    /// A quantile in seconds, interpolated in its bucket, with the bucket's bounds; none where nothing was counted. What
+    /// lies above the last bound counts as that bound.
+    fn quantile(&self, quantile: f64) -> Option<(f64, (f64, f64))> {
+        let all = self.buckets.last().filter(|(_, all)| *all > 0)?.1;
+        let wanted = number(all) * quantile;
+        let (mut low, mut below) = (0.0, 0);
+        for (bound, count) in &self.buckets {
+            if number(*count) >= wanted && *count > below {
+                let high = if bound.is_finite() { *bound } else { low };
+                let share = (wanted - number(below)) / number(count - below);
+                return Some((low + (high - low) * share, (low, high)));
+            }
+            (low, below) = (*bound, *count);
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scrape_holds_buckets_blocks_and_bytes() {
+        let text = "headworks_durable_latency_seconds_bucket{le=\"0.001\"} 5\n\
+                    headworks_durable_latency_seconds_bucket{le=\"+Inf\"} 9\n\
+                    headworks_log_position{lane=\"0\",position=\"durable\"} 7\n\
+                    headworks_log_position{lane=\"0\",position=\"written\"} 8\n\
+                    headworks_segment_write_bytes_total{volume=\"/a b\"} 4096\n";
+        let expected = Scrape { buckets: vec![(0.001, 5), (f64::INFINITY, 9)], blocks: 7, written_bytes: 4096 };
+        assert_eq!(Scrape::parse(text), expected);
+    }
+
+    #[test]
+    fn a_quantile_is_interpolated_within_its_bucket() {
+        let scrape = Scrape { buckets: vec![(1.0, 50), (2.0, 100), (f64::INFINITY, 100)], ..Scrape::default() };
+        assert_eq!(scrape.quantile(0.75), Some((1.5, (1.0, 2.0))));
+        assert_eq!(Scrape::default().quantile(0.5), None);
+    }
+}

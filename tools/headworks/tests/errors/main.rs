@@ -1,0 +1,3 @@
+//! x
+#[path = "../harness/mod.rs"]
+mod harness;
