@@ -7,4 +7,4 @@ mod node;
 
 pub use binaries::Binaries;
 pub use generator::{Generator, Load, Sent};
-pub use node::{Books, Node, Setting};
+pub use node::{Books, Node};

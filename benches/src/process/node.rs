@@ -25,9 +25,6 @@ const END_MAX: Duration = Duration::from_secs(60);
 /// Time between two looks.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// A setting, `section.key=value`.
-pub type Setting = String;
-
 /// A running appliance; killed when the value goes.
 pub struct Node {
     child: Child,
@@ -74,11 +71,11 @@ impl Books {
 }
 
 impl Node {
-    /// Starts a node of one lane on `data` and waits until it is ready.
+    /// Starts a node of one lane on `data` and waits until it is ready. `settings` are `section.key=value`.
     ///
     /// # Errors
     /// It cannot be started, or is not ready in time; with the last it said.
-    pub fn start(bench: &Bench, data: &Path, placement: &Placement, retention_bytes: u64, settings: &[Setting]) -> Result<Node, String> {
+    pub fn start(bench: &Bench, data: &Path, placement: &Placement, retention_bytes: u64, settings: &[String]) -> Result<Node, String> {
         let log = data.with_extension("log");
         let out = File::create(&log).map_err(|error| format!("cannot make {}: {error}", log.display()))?;
         let scale = &bench.scale;
@@ -87,7 +84,7 @@ impl Node {
             "kafka.address=127.0.0.1:0".to_owned(),
             "http.address=127.0.0.1:0".to_owned(),
             "node.lanes=1".to_owned(),
-            format!("node.ingest_cpus=[{}]", placement.ingest),
+            format!("node.ingest_cpus={}", placement.ingest),
             format!("node.log_cpu={}", placement.log),
             format!("log.segment={}MiB", scale.segment_bytes >> 20),
             format!("log.ring={}MiB", scale.ring_bytes >> 20),
@@ -102,7 +99,7 @@ impl Node {
         let output = child.stdout.take().expect("standard output is piped");
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut node = Node { child, log, udp: nowhere, kafka: nowhere, http: nowhere };
-        let ready = ready_line(output).ok_or_else(|| format!("the node was not ready within {READY_MAX:?}: {}", node.last_words()))?;
+        let ready = ready_line(output).ok_or_else(|| format!("the node ended, or was not ready within {READY_MAX:?}: {}", node.last_words()))?;
         (node.udp, node.kafka, node.http) = addresses(&ready).ok_or_else(|| format!("not a ready line: {ready:?}"))?;
         Ok(node)
     }

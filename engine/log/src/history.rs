@@ -67,7 +67,7 @@ pub fn find(
         }
         let looked = index.read(|file, nonce, _| {
             let from = hint
-                .filter(|hint| hint.nonce == nonce)
+                .filter(|hint| hint.nonce == nonce && hint.offset <= offset)
                 .map_or(0, |hint| hint.at);
             let batches = collect(
                 index.batches(partition.id, offset, from),

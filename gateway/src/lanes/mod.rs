@@ -15,4 +15,7 @@ mod files;
 mod store;
 mod times;
 
+#[cfg(test)]
+mod tests;
+
 pub use store::{Lane, LaneStore, Unreadable};

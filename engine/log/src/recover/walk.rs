@@ -222,7 +222,7 @@ impl<D: Disk> Walk<'_, D> {
             .as_ref()
             .map_or(position + HEAD_BYTES as u64, |known| known.end_position);
         let below = self.bounds.next_base.unwrap_or(u64::MAX);
-        let next = self.next_head(from, |found| found > sequence && found < below);
+        let next = self.next_head(from, |found| found > sequence && found <= below);
         // What was not durable is no hole: behind the last durable block the log may end.
         let reach = self
             .bounds

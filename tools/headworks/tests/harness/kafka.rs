@@ -11,7 +11,7 @@ use kafka_protocol::messages::offset_for_leader_epoch_request::{OffsetForLeaderP
 use kafka_protocol::messages::{
     BrokerId, FetchRequest, ListOffsetsRequest, MetadataRequest, OffsetForLeaderEpochRequest, RequestHeader, TopicName,
 };
-use kafka_protocol::protocol::{Decodable as _, Encodable as _, HeaderVersion as _, Request, StrBytes};
+use kafka_protocol::protocol::{Decodable as _, Encodable as _, Request, StrBytes};
 use kafka_protocol::records::{Record, RecordBatchDecoder};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

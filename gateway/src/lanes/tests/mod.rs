@@ -1,0 +1,163 @@
+mod rig;
+
+use super::LaneStore;
+use crate::store::{EpochEnd, ReadError, Store, TimedOffset};
+use headworks_format::batch::Batch;
+use rig::{BASE_MS, Memory, Rig, value_of};
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().expect("a runtime");
+    tokio::task::LocalSet::new().block_on(&runtime, future)
+}
+
+/// Reads from `from` to the end and checks every record's offset and value; returns the offsets seen.
+async fn read_all(store: &LaneStore<Memory>, from: i64, bytes_max: usize) -> Vec<i64> {
+    let mut seen = Vec::new();
+    let mut next = from;
+    for _ in 0..10_000 {
+        let runs = store.read("events", 0, next, bytes_max).await.expect("a read within bounds");
+        let Some(after) = runs.iter().flat_map(|run| check_run(run)).inspect(|offset| seen.push(*offset)).last() else { return seen };
+        next = after + 1;
+    }
+    panic!("no end after 10,000 reads");
+}
+
+/// The offsets in a run of whole batches, each record's value checked against its offset.
+fn check_run(run: &[u8]) -> Vec<i64> {
+    let mut offsets = Vec::new();
+    let mut rest = run;
+    while !rest.is_empty() {
+        let bytes = usize::try_from(i32::from_be_bytes(rest[8..12].try_into().expect("four bytes"))).expect("a length") + 12;
+        let batch = Batch::parse(&rest[..bytes]).expect("a whole batch");
+        for record in batch.records() {
+            let record = record.expect("a record");
+            let offset = batch.header().base_offset.get() + record.offset_delta;
+            let value = record.value.expect("a value");
+            let expected = value_of(offset.unsigned_abs());
+            assert!(value.iter().zip(expected.iter().cycle()).all(|(is, was)| is == was), "offset {offset} has another record's value");
+            offsets.push(offset);
+        }
+        rest = &rest[bytes..];
+    }
+    offsets
+}
+
+fn all(from: i64, to: i64) -> Vec<i64> {
+    (from..to).collect()
+}
+
+#[test]
+fn tail_and_file_and_sealed_segments_give_the_same_records() {
+    let mut rig = Rig::new(100);
+    // Three segments' worth: the first two end sealed, of the third most blocks have left the ring.
+    (0..24).for_each(|_| rig.append(5, 180_000));
+    assert!(rig.log.view().sealed().len() >= 2, "{} sealed", rig.log.view().sealed().len());
+    let store = rig.store();
+    run(async {
+        for bytes_max in [1, 300_000, 64 << 20] {
+            let seen = read_all(&store, 0, bytes_max).await;
+            // A read may begin before the offset asked: whole batches. Each read here goes on where the last ended.
+            assert_eq!(seen, all(0, 120), "in reads of {bytes_max}");
+        }
+    });
+}
+
+#[test]
+fn a_read_begins_with_the_batch_that_contains_the_offset() {
+    let mut rig = Rig::new(100);
+    (0..3).for_each(|_| rig.append(10, 100));
+    run(async {
+        for from in 10..20 {
+            let runs = rig.store().read("events", 0, from, 1).await.expect("within bounds");
+            assert_eq!(check_run(&runs[0]), all(10, 20), "from {from}");
+        }
+    });
+}
+
+#[test]
+fn bounds_are_told_and_the_end_is_empty() {
+    let mut rig = Rig::new(100);
+    rig.append(3, 10);
+    let store = rig.store();
+    run(async {
+        assert_eq!(store.read("events", 0, 3, 1000).await, Ok(Vec::new()));
+        let state = store.state("events", 0).expect("the partition");
+        assert_eq!((state.log_start, state.high_watermark, state.leader_epoch), (0, 3, 5));
+        assert_eq!(store.read("events", 0, 4, 1000).await, Err(ReadError::OutOfRange(state)));
+        assert_eq!(store.read("events", 0, -1, 1000).await, Err(ReadError::OutOfRange(state)));
+        assert_eq!(store.read("events", 1, 0, 1000).await, Err(ReadError::UnknownPartition));
+        assert_eq!(store.read("other", 0, 0, 1000).await, Err(ReadError::UnknownPartition));
+    });
+}
+
+#[test]
+fn retention_moves_the_log_start_and_what_is_left_is_read() {
+    let mut rig = Rig::new(3);
+    (0..60).for_each(|_| rig.append(1, 900_000));
+    let store = rig.store();
+    let state = store.state("events", 0).expect("the partition");
+    assert!(state.log_start > 20 && state.log_start < 60, "log start {}", state.log_start);
+    run(async {
+        assert_eq!(read_all(&store, state.log_start, 4 << 20).await, all(state.log_start, 60));
+        assert_eq!(store.read("events", 0, state.log_start - 1, 1000).await, Err(ReadError::OutOfRange(state)));
+    });
+}
+
+#[test]
+fn a_rotten_batch_is_counted_and_passed_over_and_nothing_false_is_served() {
+    let mut rig = Rig::new(100);
+    (0..24).for_each(|_| rig.append(5, 180_000));
+    let (sealed, fresh) = (rig.log.view().sealed(), rig.log.view().open_indexes()[0].entries());
+    // One bit in the second data block of a sealed segment, one in a fresh segment's file behind the ring.
+    rig.disk.rot(sealed[0].file, sealed[0].end_position / 3);
+    let file = rig.log.view().open_indexes()[0].read(|file, _, _| file).expect("open");
+    rig.disk.rot(file, fresh[0].position + 1000);
+    let store = rig.store();
+    run(async {
+        let seen = read_all(&store, 0, 1 << 20).await;
+        assert_eq!(seen.len(), 110, "two batches of five are missing: {seen:?}");
+        assert!(seen.is_sorted());
+        assert_eq!(rig.unreadable.count(), 2);
+    });
+}
+
+#[test]
+fn times_find_the_record_and_the_latest_is_the_last() {
+    let mut rig = Rig::new(100);
+    (0..24).for_each(|_| rig.append(5, 180_000));
+    let store = rig.store();
+    run(async {
+        for offset in [0i64, 1, 4, 5, 57, 119] {
+            let found = store.offset_at_time("events", 0, BASE_MS + offset).await;
+            assert_eq!(found, Ok(Some(TimedOffset { offset, timestamp_ms: BASE_MS + offset })));
+        }
+        assert_eq!(store.offset_at_time("events", 0, 0).await.map(|found| found.map(|found| found.offset)), Ok(Some(0)));
+        assert_eq!(store.offset_at_time("events", 0, BASE_MS + 120).await, Ok(None));
+        assert_eq!(store.latest_timestamp("events", 0).await, Ok(Some(TimedOffset { offset: 119, timestamp_ms: BASE_MS + 119 })));
+    });
+}
+
+#[test]
+fn epochs_end_where_the_log_says() {
+    let mut rig = Rig::new(100);
+    rig.append(7, 10);
+    let store = rig.store();
+    assert_eq!(store.end_of_epoch("events", 0, 5), Some(EpochEnd { epoch: 5, end_offset: 7 }));
+    assert_eq!(store.end_of_epoch("events", 0, 9), Some(EpochEnd { epoch: 5, end_offset: 7 }));
+    assert_eq!(store.end_of_epoch("events", 0, 4), None);
+}
+
+#[test]
+fn a_commit_between_the_look_and_the_wait_wakes() {
+    let mut rig = Rig::new(100);
+    rig.append(1, 10);
+    let store = rig.store();
+    run(async {
+        for round in 1..20i64 {
+            let commits = store.commits();
+            assert_eq!(store.state("events", 0).map(|state| state.high_watermark), Some(round));
+            rig.append(1, 10);
+            tokio::time::timeout(std::time::Duration::from_secs(10), commits).await.expect("the commit wakes");
+        }
+    });
+}
