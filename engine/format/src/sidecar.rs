@@ -32,6 +32,9 @@ pub const MAGIC: u64 = u64::from_le_bytes(*b"HWINDEX1");
 pub const VERSION: u16 = 1;
 /// Batches that one segment may hold; an index that is full rolls the segment.
 pub const ENTRIES_MAX: usize = 1 << 16;
+/// Bytes of the largest sidecar of a segment without holes: set aside when the segment is made, so that a full volume
+/// cannot keep a segment from being sealed.
+pub const RESERVED_BYTES: usize = HEADER_BYTES + ENTRIES_MAX * ENTRY_BYTES;
 /// Timestamp of a batch that must be looked up in its bytes.
 pub const TIMESTAMP_UNKNOWN: i64 = i64::MIN;
 
@@ -198,6 +201,13 @@ impl Sidecar {
         let crc = file_crc(&bytes);
         bytes[CRC_AT..CRC_AT + 4].copy_from_slice(&crc.to_le_bytes());
         bytes
+    }
+
+    /// The bytes of the sidecar that begins a longer file, as its header says; none for a blank or foreign start.
+    #[must_use]
+    pub fn bytes_in(start: &[u8]) -> Option<usize> {
+        let (header, _) = SidecarHeader::ref_from_prefix(start).ok()?;
+        (header.magic.get() == MAGIC).then(|| HEADER_BYTES + header.entries.get() as usize * ENTRY_BYTES + header.holes.get() as usize * HOLE_BYTES)
     }
 
     /// Reads a sidecar; none if it is not whole, so that the segment is scanned instead.

@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! DIR/lane-00/000000.seg  segments; names stay, headers say what they hold
-//! DIR/lane-00/000000.idx  sidecars, replaced by rename
+//! DIR/lane-00/000000.idx  sidecars, their space set aside with the segment's; overwritten in place, whole by their CRC
 //! DIR/quarantine/         what recovery cut, never deleted by us
 //! ```
 
+use headworks_format::sidecar::{self, Sidecar};
 use headworks_io::{AlignedBuffer, DirectFile, Volume, files};
 use headworks_log::{Disk, DiskError, FileNumber};
 use std::collections::BTreeMap;
@@ -57,10 +58,45 @@ impl LaneDisk {
     pub fn make(&self, bytes: u64, keep_going: &dyn Fn() -> bool) -> Result<(FileNumber, DirectFile), DiskError> {
         let next = self.files()?.last().map_or(0, |(file, _)| file.0 + 1);
         let file = FileNumber(next);
+        self.reserve_sidecar(file).map_err(|error| explain("make", &LaneDisk::sidecar_name(file), &error))?;
         let made =
             self.folder.make_segment(&file.to_string(), bytes, keep_going).map_err(|error| explain("make", &file.to_string(), &error))?;
         self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(file, made.clone());
         Ok((file, made))
+    }
+
+    /// Space for the sidecar, really written, before there is a segment that needs one.
+    fn reserve_sidecar(&self, file: FileNumber) -> io::Result<()> {
+        let path = self.folder.file_path(&LaneDisk::sidecar_name(file))?;
+        // A try before may have found space for this but not for the segment.
+        if std::fs::metadata(&path).is_ok_and(|known| known.len() >= sidecar::RESERVED_BYTES as u64) {
+            return Ok(());
+        }
+        let made = replace(&self.folder, &LaneDisk::sidecar_name(file), &vec![0; sidecar::RESERVED_BYTES]);
+        made.or_else(|error| {
+            // What is half made takes the space that would let the next try succeed.
+            for left in [path.clone(), path.with_extension("idx.partial")] {
+                std::fs::remove_file(left).or_else(|gone| if gone.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(gone) })?;
+            }
+            Err(error)
+        })
+    }
+
+    /// Overwrites a sidecar in the space that was set aside for it; false if there is none, or too little.
+    /// If we die on the way, its CRC does not fit and the segment is scanned instead.
+    fn overwrite_sidecar(&self, name: &str, bytes: &[u8]) -> io::Result<bool> {
+        use std::os::unix::fs::FileExt as _;
+        let file = match OpenOptions::new().write(true).open(self.folder.file_path(name)?) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        if file.metadata()?.len() < bytes.len() as u64 {
+            return Ok(false);
+        }
+        file.write_all_at(bytes, 0)?;
+        file.sync_data()?;
+        Ok(true)
     }
 
     fn sidecar_name(file: FileNumber) -> String {
@@ -96,7 +132,12 @@ impl Disk for LaneDisk {
     fn read_sidecar(&self, file: FileNumber) -> Result<Option<Vec<u8>>, DiskError> {
         let name = LaneDisk::sidecar_name(file);
         match self.folder.file_path(&name).and_then(std::fs::read) {
-            Ok(bytes) => Ok(Some(bytes)),
+            // The rest of the space that was set aside is no part of it; a blank start is no sidecar yet.
+            Ok(bytes) if bytes.iter().take(sidecar::HEADER_BYTES).all(|byte| *byte == 0) => Ok(None),
+            Ok(mut bytes) => {
+                bytes.truncate(Sidecar::bytes_in(&bytes).unwrap_or(bytes.len()));
+                Ok(Some(bytes))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(explain("read", &name, &error)),
         }
@@ -104,7 +145,8 @@ impl Disk for LaneDisk {
 
     fn write_sidecar(&mut self, file: FileNumber, bytes: &[u8]) -> Result<(), DiskError> {
         let name = LaneDisk::sidecar_name(file);
-        replace(&self.folder, &name, bytes).map_err(|error| explain("write", &name, &error))
+        let written = self.overwrite_sidecar(&name, bytes).and_then(|done| if done { Ok(()) } else { replace(&self.folder, &name, bytes) });
+        written.map_err(|error| explain("write", &name, &error))
     }
 
     fn write(&mut self, file: FileNumber, position: u64, bytes: &[u8]) -> Result<(), DiskError> {

@@ -121,6 +121,7 @@ impl LogLoop {
                 full_since_ns: None,
                 closing: None,
                 closed: false,
+                abandoned: 0,
                 seen: 0,
             };
             register_spares(&writer, &lane.disk, &mut ring).map_err(text)?;
@@ -160,12 +161,13 @@ impl LogLoop {
         &self.registered
     }
 
-    /// Runs until every lane was closed; `ready` is told once, when every lane has an open, durable segment.
-    pub fn run(mut self, mut ready: impl FnMut()) {
+    /// Runs until every lane was closed; `ready` is told once, when every lane has an open, durable segment (or no space
+    /// for one). Returns the sealed blocks that a full volume did not take.
+    pub fn run(mut self, mut ready: impl FnMut()) -> u64 {
         let mut told = false;
         while !self.is_closed() {
             let done = self.turn();
-            if !told && self.writers.iter().all(|writer| writer.log.is_open() && writer.log.is_idle()) {
+            if !told && self.writers.iter().all(Writer::is_ready) {
                 told = true;
                 ready();
             }
@@ -178,6 +180,7 @@ impl LogLoop {
             files.thread().unpark();
             files.join().unwrap_or_else(|_| fatal(Reason::Bug, "the files thread panicked"));
         }
+        self.writers.iter().map(|writer| writer.abandoned).sum()
     }
 
     /// One turn; returns how much was done.

@@ -93,6 +93,8 @@ pub(crate) struct Writer {
     pub full_since_ns: Option<u64>,
     pub closing: Option<[u64; block::COUNTERS]>,
     pub closed: bool,
+    /// Sealed blocks that a stop left behind for want of space.
+    pub abandoned: u64,
     /// Published slots that the last turn saw: more than that is news.
     pub seen: u64,
 }
@@ -139,7 +141,16 @@ impl Writer {
     /// Appends the final counters once everything before is durable.
     pub fn close(&mut self, now_ns: u64) {
         let Some(counters) = self.closing else { return };
-        if self.closed || self.drain.shared() < self.drain.published() || !self.log.is_idle() {
+        if self.closed || !self.log.is_idle() {
+            return;
+        }
+        let waiting = self.drain.published() - self.drain.shared();
+        if waiting > 0 {
+            // On a full volume they would wait for ever: the stop goes on without them, and says so.
+            if self.is_stuck() {
+                self.abandoned = waiting;
+                self.closed = true;
+            }
             return;
         }
         match self.log.room(block::BLOCK_BYTES_MAX, 1) {
@@ -151,9 +162,20 @@ impl Writer {
             }
             Room::Roll => self.roll(now_ns),
             // No space for one more segment: the counters of the last block stand.
-            Room::Wait(Waiting::Segment) if self.full_since_ns.is_some() => self.closed = true,
+            Room::Wait(_) if self.is_stuck() => self.closed = true,
             Room::Wait(_) => {}
         }
+    }
+
+    /// Whether nothing can be appended for want of space on the volume.
+    fn is_stuck(&self) -> bool {
+        self.full_since_ns.is_some() && self.log.room(block::BLOCK_BYTES_MAX, 1) == Room::Wait(Waiting::Segment)
+    }
+
+    /// Whether the lane is as ready as its volume lets it be: its first segment is durable, or there is no space for one,
+    /// and then history is served and what arrives is shed and counted.
+    pub fn is_ready(&self) -> bool {
+        (self.log.is_open() && self.log.is_idle()) || self.is_stuck()
     }
 
     /// Turns the log's commands into submissions and orders; stops when a queue is full and goes on next turn.
@@ -278,6 +300,8 @@ impl Writer {
         self.full_since_ns = Some(now_ns);
         self.log.view().disk_full.store(true, Ordering::Release);
         self.log.on_segment_failed();
+        // What it holds back for want of a slot is shed from now on.
+        self.producer.wake();
     }
 
     pub fn tick(&mut self, now_ns: u64) {

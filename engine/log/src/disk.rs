@@ -61,7 +61,8 @@ pub trait Disk {
     /// The file exists but cannot be read.
     fn read_sidecar(&self, file: FileNumber) -> Result<Option<Vec<u8>>, DiskError>;
 
-    /// Replaces a segment's sidecar: durable when this returns, and never seen half written.
+    /// Replaces a segment's sidecar: durable when this returns. A crash may leave one that does not parse, never one that
+    /// parses and is false.
     ///
     /// # Errors
     /// The sidecar could not be made durable.

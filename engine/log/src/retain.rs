@@ -3,8 +3,8 @@
 //! A segment is reusable only when it is sealed (all of it durable, its sidecar written), the block behind it is below
 //! `committed` too, and the bytes kept without it still reach the size asked for. The block behind it is the next
 //! segment's checkpoint: without it a crash would find neither, and the lane would number its records from 0 again.
-//! For the same reason the newest rolled segment always stays: with the open one's, names and offsets stand in two
-//! checkpoints, and no single bad sector makes the lane forget them. The newest record's time, not the clock, is what age is
+//! For the same reason a sealed segment must be left behind it: its sidecar proves its checkpoint to have been durable, and
+//! with the open one's names and offsets stand in two checkpoints, so that no single bad sector makes the lane forget them. The newest record's time, not the clock, is what age is
 //! compared with, so a stopped stream is never emptied by time passing.
 
 /// What is to be kept.
@@ -40,13 +40,13 @@ pub fn expired(
 ) -> usize {
     let mut kept_bytes = open_bytes + rolled.clone().map(|segment| segment.bytes).sum::<u64>();
     let mut expired = 0;
-    let but_newest = rolled.len().saturating_sub(1);
-    for segment in rolled.take(but_newest) {
+    let behind = rolled.clone().skip(1);
+    for (segment, next) in rolled.zip(behind) {
         let too_large = kept_bytes > limits.size_bytes;
         let too_old = limits
             .age_ns
             .is_some_and(|age| segment.newest_ns.saturating_add(age) < newest_ns);
-        if !segment.sealed || segment.end_sequence >= committed || !(too_large || too_old) {
+        if !segment.sealed || !next.sealed || segment.end_sequence >= committed || !(too_large || too_old) {
             break;
         }
         kept_bytes -= segment.bytes;

@@ -25,7 +25,7 @@ struct Running {
     filler: Filler,
     wake: Wake,
     control: Sender<Control>,
-    handle: JoinHandle<()>,
+    handle: JoinHandle<u64>,
     sent: u64,
 }
 
@@ -93,7 +93,7 @@ impl Running {
         (counters[3], counters[1]) = (self.sent, 99);
         self.control.send(Control::Close { lane: 0, counters }).expect("room for a control message");
         self.wake.wake();
-        self.handle.join().expect("the loop ends");
+        assert_eq!(self.handle.join().expect("the loop ends"), 0, "blocks left behind");
         self.sent
     }
 }

@@ -12,7 +12,7 @@ use headworks_format::segment::{
     DATA_FROM, HeaderPage, PAGE_BYTES, Persisted, SEGMENT_BYTES_READ_MIN, SegmentId, read_records,
 };
 use headworks_format::sidecar::Sidecar;
-use headworks_format::{Chain, LaneId, Nonce, PairId, Sequence};
+use headworks_format::{Epoch, Chain, LaneId, Nonce, PairId, Sequence};
 
 /// What told which segment a file holds. In the order of trust where two files claim the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +43,8 @@ pub struct Candidate {
 /// The lane's directory, sorted out.
 #[derive(Debug, Default)]
 pub struct Candidates {
+    /// The highest epoch that any segment was written in, kept or not.
+    pub epoch: Epoch,
     /// The log, oldest first.
     pub kept: Vec<Candidate>,
     /// Files that may be written: blank.
@@ -228,6 +230,7 @@ fn keep_latest(mut logs: Vec<Candidate>, found: &mut Candidates) {
             candidate.told_by,
         )
     });
+    found.epoch = logs.last().map_or(Epoch(0), |latest| latest.id.epoch);
     let mut lowest = u64::MAX;
     for candidate in logs.into_iter().rev() {
         if candidate.id.base_sequence.0 >= lowest {

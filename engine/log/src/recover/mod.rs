@@ -30,7 +30,7 @@ use headworks_format::block::{COUNTERS, HEAD_BYTES};
 use headworks_format::checkpoint::Partition;
 use headworks_format::segment::{DATA_FROM, PAGE_BYTES, SegmentId};
 use headworks_format::sidecar::{Hole, Sidecar};
-use headworks_format::{Chain, LaneId};
+use headworks_format::{Chain, Epoch, LaneId};
 
 /// What recovery is told.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +67,9 @@ pub struct Recovered {
     pub spares: Vec<FileNumber>,
     /// Files that left the log and are not blank yet; none when recovery returns.
     left: Vec<FileNumber>,
+    /// The highest epoch that any segment was written in: the next start takes a higher one, whatever its superblock
+    /// says, or its segments would count for less than these.
+    pub epoch: Epoch,
     /// Number of the next block.
     pub next: u64,
     /// What the next block carries.
@@ -130,6 +133,7 @@ pub fn recover<D: Disk>(disk: &mut D, rules: &Rules) -> Result<Recovered, DiskEr
 /// What is known before a block is read.
 fn begin(found: &Candidates) -> Recovered {
     let mut recovered = Recovered {
+        epoch: found.epoch,
         spares: found.spares.clone(),
         left: found.superseded.clone(),
         ..Recovered::default()

@@ -89,7 +89,8 @@ pub fn assemble(config: &Config, mut warnings: Vec<Warning>) -> Result<Assembly,
         opened.push(open_lane(&volume, LaneId(lane), &setup)?);
     }
     report_recovery(&opened);
-    let epoch = directory.take_epoch(opened.iter().map(|lane| lane.recovered.next).collect())?;
+    let seen = opened.iter().map(|lane| lane.recovered.epoch).max().unwrap_or_default();
+    let epoch = directory.take_epoch(seen, opened.iter().map(|lane| lane.recovered.next).collect())?;
     note_unobserved(&mut directory, &opened, sockets.bound_ns);
 
     let mut partitions: Vec<_> = opened.iter().map(|lane| lane.recovered.partitions.clone()).collect();

@@ -132,12 +132,13 @@ fn format(volume: &Volume, wanted: &Wanted, path: &str) -> Result<Directory, Fai
 }
 
 impl Directory {
-    /// Takes the next epoch, durable when this returns: nothing may be appended in it before.
+    /// Takes the next epoch, durable when this returns: nothing may be appended in it before. It lies above every epoch that
+    /// a segment was written in, too: a superblock restored from a copy may have forgotten some.
     ///
     /// # Errors
     /// The superblock cannot be written, or epochs are used up.
-    pub fn take_epoch(&mut self, starts: Vec<u64>) -> Result<Epoch, Failure> {
-        let last = self.state.promised_epoch.max(self.state.last_epoch);
+    pub fn take_epoch(&mut self, seen: Epoch, starts: Vec<u64>) -> Result<Epoch, Failure> {
+        let last = self.state.promised_epoch.max(self.state.last_epoch).max(seen);
         if last >= EPOCH_MAX {
             return Err(Failure::new(
                 Reason::Storage,

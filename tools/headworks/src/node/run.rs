@@ -74,13 +74,17 @@ pub fn run(config: &Config) -> Result<(), Failure> {
         assembly.control.send(close).map_err(|_| Failure::new(Reason::Bug, "the log loop takes no control message"))?;
         assembly.log_wake.wake();
     }
-    join(log, "the log loop");
+    let abandoned = join(log, "the log loop");
     // The gateway may have gone already, which is no news here.
     let _gone = stop_gateway.send(()).is_err();
     join(gateway, "the gateway");
     assembly.directory.state.stopped_cleanly = true;
     assembly.directory.write()?;
-    tracing::info!("stopped: everything received is durable");
+    if abandoned > 0 {
+        tracing::error!(blocks = abandoned, "stopped on a full volume: blocks received last were not stored; the ledger's last durable counters stand");
+    } else {
+        tracing::info!("stopped: everything received is durable");
+    }
     Ok(())
 }
 
@@ -133,7 +137,7 @@ fn pin(cpu: Option<usize>) {
 type Told<T> = Result<T, String>;
 
 /// Starts the log loop and waits until every lane has an open, durable segment. Says why buffers were not registered.
-fn start_log(placement: &Placement, parts: LoopParts) -> Result<(JoinHandle<()>, Option<String>), Failure> {
+fn start_log(placement: &Placement, parts: LoopParts) -> Result<(JoinHandle<u64>, Option<String>), Failure> {
     let setup = LoopSetup { segment_bytes: parts.lanes[0].segment_bytes, cpu: placement.log, idle: placement.idle, fixed_buffers: true };
     let (tell, told) = mpsc::channel::<Told<Option<String>>>();
     let handle = spawn("hw-log", move || {
@@ -141,9 +145,12 @@ fn start_log(placement: &Placement, parts: LoopParts) -> Result<(JoinHandle<()>,
         match LogLoop::new(parts, &setup) {
             Ok(log) => {
                 let registered = if let Registered::Plain(error) = log.registered() { Some(error.to_string()) } else { None };
-                log.run(|| drop(tell.send(Ok(registered.clone()))));
+                log.run(|| drop(tell.send(Ok(registered.clone()))))
             }
-            Err(error) => drop(tell.send(Err(error))),
+            Err(error) => {
+                drop(tell.send(Err(error.clone())));
+                fatal(Reason::Kernel, format!("the log loop: {error}"))
+            }
         }
     })?;
     Ok((handle, wait_told(&told, "the log loop")?))
