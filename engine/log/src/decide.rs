@@ -99,3 +99,6 @@ pub fn decide(evidence: &Evidence) -> Verdict {
         } => Verdict::Hole(HoleState::Pending),
     }
 }
+
+#[cfg(test)]
+mod tests;
