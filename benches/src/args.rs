@@ -35,6 +35,9 @@ pub struct Args {
     /// Where data goes; a new directory beside the build, gone afterwards, unless given
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
+    /// Binaries that are there already (`headworks`, `headworks-loadgen`), instead of building them
+    #[arg(long, value_name = "DIR")]
+    pub binaries: Option<PathBuf>,
     /// Also writes the figures there, as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

@@ -104,7 +104,7 @@ impl Bench {
     /// # Errors
     /// A binary cannot be built, or there is no folder to be had.
     pub fn prepare(args: &Args) -> Result<Bench, String> {
-        let binaries = Binaries::build()?;
+        let binaries = args.binaries.as_deref().map_or_else(Binaries::build, Binaries::of)?;
         let scale = if args.name == "smoke" { Scale::smoke() } else { Scale::full(args) };
         let (folder, temporary) = match &args.dir {
             Some(folder) => (folder.clone(), None),

@@ -21,74 +21,8 @@ const STAMP_BYTES: usize = 1 + 1 + 1 + 1 + 8;
 /// Bytes that a record takes at most beyond key and payload: length, attributes, deltas, two lengths, headers.
 pub const OVERHEAD_BYTES_MAX: usize = 5 + 1 + 10 + 5 + 5 + 5 + STAMP_BYTES;
 
-/// Bytes that the short way's prefix takes at most: four of length, one each of attributes, timestamp and key, four of
-/// offset, four of value length, and one to spare, so that it is one 16-byte store.
-const PREFIX_BYTES: usize = 16;
-
 /// Writes the record to the start of `out`; returns its bytes. Panics when `out` is too short, which room rules out.
-#[inline]
 pub fn record(out: &mut [u8], dress: &Dress<'_>, payload: &[u8]) -> usize {
-    let plain = dress.key.is_none() && dress.received_ns.is_none() && (0..SHORT_DELTA_MAX).contains(&dress.timestamp_delta_ms);
-    if plain
-        && payload.len() < SHORT_PAYLOAD_BYTES_MAX
-        && dress.offset_delta < SHORT_OFFSET_MAX
-        && out.len() >= PREFIX_BYTES + payload.len()
-    {
-        short(out, dress, payload)
-    } else {
-        long(out, dress, payload)
-    }
-}
-
-/// Timestamp deltas below this take one byte.
-const SHORT_DELTA_MAX: i64 = 64;
-/// Payloads below this leave every length of the short way in four bytes.
-const SHORT_PAYLOAD_BYTES_MAX: usize = 1 << 20;
-/// Offset deltas below this take four bytes.
-const SHORT_OFFSET_MAX: u32 = 1 << 27;
-
-/// A bare packet, which is nearly every one: the whole prefix is put together in a register and stored at once.
-/// Measured beside [`long`] at 64 bytes: half the time.
-fn short(out: &mut [u8], dress: &Dress<'_>, payload: &[u8]) -> usize {
-    let (delta, delta_bytes) = varint4(2 * dress.offset_delta);
-    let (value, value_bytes) = varint4(2 * narrow(payload.len()));
-    // Attributes, timestamp delta, offset delta, null key, value length, value, no headers.
-    let body_bytes = 4 + delta_bytes + value_bytes + narrow(payload.len());
-    let (length, length_bytes) = varint4(2 * body_bytes);
-    let timestamp = dress.timestamp_delta_ms.cast_unsigned() << 1;
-    let mut prefix = u128::from(length) | u128::from(timestamp) << (8 * (length_bytes + 1));
-    let mut at = length_bytes + 2;
-    prefix |= u128::from(delta) << (8 * at);
-    at += delta_bytes;
-    prefix |= 1 << (8 * at);
-    at += 1;
-    prefix |= u128::from(value) << (8 * at);
-    at += value_bytes;
-    out[..PREFIX_BYTES].copy_from_slice(&prefix.to_le_bytes());
-    let at = at as usize;
-    let end = at + payload.len();
-    out[at..end].copy_from_slice(payload);
-    out[end] = 0;
-    end + 1
-}
-
-/// The varint of a value below 2²⁸ as little-endian bytes, and how many.
-fn varint4(value: u32) -> (u32, u32) {
-    let spread = (value & 0x7f) | (value & 0x3f80) << 1 | (value & 0x1f_c000) << 2 | (value & 0xfe0_0000) << 3;
-    match value {
-        0..0x80 => (spread, 1),
-        0x80..0x4000 => (spread | 0x80, 2),
-        0x4000..0x20_0000 => (spread | 0x8080, 3),
-        _ => (spread | 0x80_8080, 4),
-    }
-}
-
-fn narrow(bytes: usize) -> u32 {
-    u32::try_from(bytes).expect("checked against the short way's limits")
-}
-
-/// Any record.
-fn long(out: &mut [u8], dress: &Dress<'_>, payload: &[u8]) -> usize {
     let offset_delta = i64::from(dress.offset_delta);
     let (key_length, key) = dress.key.map_or((-1, &[][..]), |key| (length(key), key));
     let headers_bytes = if dress.received_ns.is_some() { STAMP_BYTES } else { 1 };
@@ -126,5 +60,80 @@ fn long(out: &mut [u8], dress: &Dress<'_>, payload: &[u8]) -> usize {
 }
 
 fn length(bytes: &[u8]) -> i64 {
-    i64::try_from(bytes.len()).expect("a slice is below 2^63 bytes")
+    to_i64(bytes.len())
+}
+
+/// A bare packet's record, which is nearly every one, but for what differs within a train: the offset's digits and the
+/// payload. Sixteen bytes are stored at once and the payload laid over what is too many of them.
+///
+/// ```text
+/// length 1–2 │ attributes 0 │ timestamp delta 1 │ offset delta 1–4 │ key -1 │ value length 1–2 │ value │ headers 0
+/// └───────────────── first word ──────────────────────────────────┘└─── second word may begin anywhere here
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Template {
+    words: [u64; 2],
+    /// Offset deltas in this range have as many digits as the template has room for.
+    offsets: (u32, u32),
+    /// Bits before the offset's digits in the first word.
+    shift: u32,
+    prefix_bytes: usize,
+    payload_bytes: usize,
+}
+
+/// Bytes that [`Template::write`] stores before the payload.
+const STORE_BYTES: usize = 16;
+/// Payloads below this leave the lengths in two bytes each, and so the offset in the first word.
+const TEMPLATE_PAYLOAD_BYTES_MAX: usize = 8000;
+/// First offset delta that takes one digit more, for one to four digits.
+const DIGITS: [u32; 5] = [0, 1 << 6, 1 << 13, 1 << 20, 1 << 27];
+
+impl Template {
+    /// A template for packets of that size from that offset on; none where only [`record`] will do.
+    #[must_use]
+    pub fn of(dress: &Dress<'_>, payload_bytes: usize) -> Option<Template> {
+        let plain = dress.key.is_none() && dress.received_ns.is_none() && (0..64).contains(&dress.timestamp_delta_ms);
+        let digits = DIGITS[1..].iter().position(|end| dress.offset_delta < *end)? + 1;
+        if !plain || payload_bytes >= TEMPLATE_PAYLOAD_BYTES_MAX {
+            return None;
+        }
+        let mut bytes = [0; STORE_BYTES];
+        let length = varint_bytes(to_i64(payload_bytes));
+        let mut at = write_varint(&mut bytes, to_i64(4 + digits + length + payload_bytes));
+        bytes[at + 1] = u8::try_from(dress.timestamp_delta_ms << 1).expect("below 64");
+        let shift = u32::try_from(8 * (at + 2)).expect("at most 32");
+        at += 2;
+        // All digits but the last say that one follows.
+        bytes[at..at + digits - 1].fill(0x80);
+        at += digits;
+        bytes[at] = 1;
+        at += 1 + write_varint(&mut bytes[at + 1..], to_i64(payload_bytes));
+        let words = [0, 8].map(|from| u64::from_le_bytes(*bytes[from..].first_chunk().expect("two words")));
+        Some(Template { words, offsets: (DIGITS[digits - 1], DIGITS[digits]), shift, prefix_bytes: at, payload_bytes })
+    }
+
+    /// Whether a record with that offset and size is one of the template's.
+    #[inline]
+    #[must_use]
+    pub fn fits(&self, offset_delta: u32, payload_bytes: usize) -> bool {
+        payload_bytes == self.payload_bytes && offset_delta >= self.offsets.0 && offset_delta < self.offsets.1
+    }
+
+    /// Writes a record that fits to the start of `out`, which has room for any record of that payload; returns its bytes.
+    #[inline]
+    pub fn write(&self, out: &mut [u8], offset_delta: u32, payload: &[u8]) -> usize {
+        let value = u64::from(offset_delta) << 1;
+        let digits = (value & 0x7f) | (value & 0x3f80) << 1 | (value & 0x1f_c000) << 2 | (value & 0xfe0_0000) << 3;
+        let out = &mut out[..STORE_BYTES + payload.len() + 1];
+        out[..8].copy_from_slice(&(self.words[0] | digits << self.shift).to_le_bytes());
+        out[8..STORE_BYTES].copy_from_slice(&self.words[1].to_le_bytes());
+        let end = self.prefix_bytes + payload.len();
+        out[self.prefix_bytes..end].copy_from_slice(payload);
+        out[end] = 0;
+        end + 1
+    }
+}
+
+fn to_i64(bytes: usize) -> i64 {
+    i64::try_from(bytes).expect("a length")
 }

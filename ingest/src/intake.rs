@@ -8,7 +8,7 @@
 //! A slot has one open batch at a time: a packet of another partition closes it and opens the next. The records of a
 //! batch are summed as they are framed, while they are in the cache, and the header joins its own sum to theirs.
 
-use crate::frame::{self, Dress, OVERHEAD_BYTES_MAX};
+use crate::frame::{self, Dress, OVERHEAD_BYTES_MAX, Template};
 use headworks_format::PartitionId;
 use headworks_format::batch::{self, BATCH_BYTES_MAX, BATCH_HEADER_BYTES, Closing};
 use headworks_format::block::{self, BATCHES_MAX, COUNTERS, HEAD_BYTES, PAYLOAD_BYTES_MAX, Seal};
@@ -16,6 +16,8 @@ use headworks_format::checksum::Running;
 
 /// A batch is closed when it has grown to this.
 pub const BATCH_BYTES_TARGET: usize = 256 << 10;
+/// Framed bytes that are summed in one run.
+const SUM_BYTES: usize = 16 << 10;
 /// The largest packet that fits a block whatever it is dressed with.
 pub const PACKET_BYTES_MAX: usize = BATCH_BYTES_MAX - BATCH_HEADER_BYTES - OVERHEAD_BYTES_MAX - KEY_BYTES;
 /// Bytes of a source as a key: address and port.
@@ -37,6 +39,41 @@ pub struct Route<'a> {
     pub received_ns: u64,
 }
 
+/// Packets of one size, but for the last, one behind the other: what one receive hands over.
+#[derive(Debug, Clone, Copy)]
+pub struct Train<'p> {
+    payload: &'p [u8],
+    packet_bytes: usize,
+    packets: usize,
+}
+
+impl<'p> Train<'p> {
+    /// A train whose packets have that size; without one, or without payload, it is a single packet.
+    #[must_use]
+    pub fn new(payload: &'p [u8], packet_bytes: Option<usize>) -> Train<'p> {
+        let packet_bytes = packet_bytes.unwrap_or(payload.len()).clamp(1, payload.len().max(1));
+        Train { payload, packet_bytes, packets: payload.len().div_ceil(packet_bytes).max(1) }
+    }
+
+    /// Packets in it.
+    #[must_use]
+    pub fn packets(&self) -> usize {
+        self.packets
+    }
+
+    /// What is left behind the first `packets`.
+    #[must_use]
+    pub fn after(&self, packets: usize) -> Train<'p> {
+        let bytes = (packets * self.packet_bytes).min(self.payload.len());
+        Train { payload: &self.payload[bytes..], packets: self.packets - packets, ..*self }
+    }
+
+    fn first(&self, packets: usize) -> impl Iterator<Item = &'p [u8]> + use<'p> {
+        let empty = (self.payload.is_empty() && packets > 0).then_some(self.payload);
+        self.payload.chunks(self.packet_bytes).take(packets).chain(empty)
+    }
+}
+
 /// How many packets of a train were framed, and their payload bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Taken {
@@ -55,7 +92,12 @@ struct OpenBatch {
     records: u32,
     base_ms: i64,
     max_ms: i64,
+    /// Records begin below this …
+    begin_end: usize,
+    /// … and end at or below this.
+    end_max: usize,
     sum: Running,
+    summed: usize,
 }
 
 /// The open block.
@@ -81,39 +123,55 @@ impl Intake {
         (self.at > 0).then_some(self.first_ns)
     }
 
-    /// Frames the packets of one train until they or the block end. Summed before it returns.
-    pub fn take<'p>(&mut self, slot: &mut [u8], route: &Route<'_>, packets: impl Iterator<Item = &'p [u8]>) -> Taken {
+    /// Frames the packets of a train until they or the block end.
+    pub fn take(&mut self, slot: &mut [u8], route: &Route<'_>, train: Train<'_>) -> Taken {
         let mut taken = Taken::default();
         let time_ms = i64::try_from(route.received_ns / 1_000_000).expect("milliseconds since 1970 stay below 2^63");
-        let mut summed = 0;
-        for packet in packets {
-            debug_assert!(packet.len() <= PACKET_BYTES_MAX, "a packet of {} B, at most {PACKET_BYTES_MAX}", packet.len());
-            let most = packet.len() + OVERHEAD_BYTES_MAX + route.key.map_or(0, <[u8]>::len);
-            if !self.continues(route.partition, most) {
-                self.settle(slot, summed);
-                if !self.begin_batch(slot, route, time_ms, most) {
-                    taken.full = true;
-                    return taken;
-                }
-                summed = self.at;
-            } else if summed == 0 {
-                summed = self.at;
+        let most = train.packet_bytes + OVERHEAD_BYTES_MAX + route.key.map_or(0, <[u8]>::len);
+        assert!(train.packet_bytes <= PACKET_BYTES_MAX, "packets of {} B, at most {PACKET_BYTES_MAX}", train.packet_bytes);
+        let mut rest = train;
+        while rest.packets > 0 {
+            if !self.continues(route.partition, most) && !self.begin_batch(slot, route, time_ms, most) {
+                taken.full = true;
+                break;
             }
-            let open = self.batch.as_mut().expect("a batch is open");
-            let dress = Dress {
-                timestamp_delta_ms: time_ms - open.base_ms,
-                offset_delta: open.records,
-                key: route.key,
-                received_ns: route.receive_time.then_some(route.received_ns),
-            };
-            self.at += frame::record(&mut slot[self.at..PAYLOAD_END], &dress, packet);
-            open.records += 1;
-            open.max_ms = open.max_ms.max(time_ms);
-            taken.packets += 1;
-            taken.bytes += packet.len() as u64;
+            let (packets, bytes) = self.fill(slot, route, time_ms, most, &rest);
+            rest = rest.after(packets);
+            taken.packets += packets as u64;
+            taken.bytes += bytes as u64;
         }
-        self.settle(slot, summed);
         taken
+    }
+
+    /// Frames as many packets as are sure to fit the open batch, at least one. Nothing is asked twice within.
+    fn fill(&mut self, slot: &mut [u8], route: &Route<'_>, time_ms: i64, most: usize, train: &Train<'_>) -> (usize, usize) {
+        let open = self.batch.as_mut().expect("a batch is open");
+        let sure = 1 + (open.end_max - most).min(open.begin_end - 1).saturating_sub(self.at) / most;
+        let packets = sure.min(train.packets);
+        let mut dress = Dress {
+            timestamp_delta_ms: time_ms - open.base_ms,
+            offset_delta: open.records,
+            key: route.key,
+            received_ns: route.receive_time.then_some(route.received_ns),
+        };
+        let (mut at, mut bytes) = (self.at, 0);
+        let mut template = Template::of(&dress, train.packet_bytes);
+        for packet in train.first(packets) {
+            if template.is_some_and(|template| !template.fits(dress.offset_delta, packet.len())) {
+                template = Template::of(&dress, packet.len());
+            }
+            at += match &template {
+                Some(template) => template.write(&mut slot[at..], dress.offset_delta, packet),
+                None => frame::record(&mut slot[at..], &dress, packet),
+            };
+            dress.offset_delta += 1;
+            bytes += packet.len();
+        }
+        self.at = at;
+        open.records = dress.offset_delta;
+        open.max_ms = open.max_ms.max(time_ms);
+        open.sum_up(slot, at, SUM_BYTES);
+        (packets, bytes)
     }
 
     /// Closes the block: the batch, the directory, the producer's half of the header. Returns the block's size.
@@ -135,13 +193,7 @@ impl Intake {
 
     /// Whether the open batch takes a record of at most that size for the partition.
     fn continues(&self, partition: PartitionId, most: usize) -> bool {
-        self.batch.as_ref().is_some_and(|open| {
-            let grown = self.at - open.from + most;
-            open.partition == partition
-                && self.at - open.from < BATCH_BYTES_TARGET
-                && grown <= BATCH_BYTES_MAX
-                && self.at + most <= PAYLOAD_END
-        })
+        self.batch.as_ref().is_some_and(|open| open.partition == partition && self.at < open.begin_end && self.at + most <= open.end_max)
     }
 
     fn begin_batch(&mut self, slot: &mut [u8], route: &Route<'_>, time_ms: i64, most: usize) -> bool {
@@ -154,19 +206,23 @@ impl Intake {
             self.first_ns = route.received_ns;
         }
         self.at = from + BATCH_HEADER_BYTES;
-        self.batch =
-            Some(OpenBatch { partition: route.partition, from, records: 0, base_ms: time_ms, max_ms: time_ms, sum: Running::new() });
+        self.batch = Some(OpenBatch {
+            partition: route.partition,
+            from,
+            records: 0,
+            base_ms: time_ms,
+            max_ms: time_ms,
+            begin_end: from + BATCH_BYTES_TARGET,
+            end_max: PAYLOAD_END.min(from + BATCH_BYTES_MAX),
+            sum: Running::new(),
+            summed: self.at,
+        });
         true
     }
 
-    fn settle(&mut self, slot: &[u8], summed: usize) {
-        if let Some(open) = self.batch.as_mut().filter(|_| summed > 0) {
-            open.sum.update(&slot[summed..self.at]);
-        }
-    }
-
     fn close_batch(&mut self, slot: &mut [u8]) {
-        let Some(open) = self.batch.take() else { return };
+        let Some(mut open) = self.batch.take() else { return };
+        open.sum_up(slot, self.at, 1);
         let closing = Closing {
             records: open.records,
             records_crc: open.sum.value(),
@@ -187,5 +243,16 @@ impl Intake {
         );
         self.batches += 1;
         self.records += open.records;
+    }
+}
+
+impl OpenBatch {
+    /// Sums what was framed up to `at`, once it is at least so much: few long runs cost less than many short ones, and what
+    /// is this young is still in the cache.
+    fn sum_up(&mut self, slot: &[u8], at: usize, bytes_min: usize) {
+        if at - self.summed >= bytes_min {
+            self.sum.update(&slot[self.summed..at]);
+            self.summed = at;
+        }
     }
 }

@@ -14,6 +14,18 @@ pub struct Binaries {
 }
 
 impl Binaries {
+    /// Those of a folder.
+    ///
+    /// # Errors
+    /// One of them is not there.
+    pub fn of(folder: &Path) -> Result<Binaries, String> {
+        let place = |name: &str| {
+            let path = folder.join(name);
+            if path.is_file() { Ok(path) } else { Err(format!("{} is not there", path.display())) }
+        };
+        Ok(Binaries { appliance: place("headworks")?, generator: place("headworks-loadgen")?, folder: folder.to_owned() })
+    }
+
     /// Builds both beside this program.
     ///
     /// # Errors
@@ -33,7 +45,7 @@ impl Binaries {
         if !status.success() {
             return Err(format!("cargo did not build the binaries under test: {status}"));
         }
-        Ok(Binaries { appliance: folder.join("headworks"), generator: folder.join("headworks-loadgen"), folder })
+        Binaries::of(&folder)
     }
 
     /// The folder that holds them, on the file system that is measured unless told otherwise.

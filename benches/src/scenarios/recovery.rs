@@ -7,10 +7,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use headworks_format::{LaneId, PairId};
-use headworks_io::Volume;
+use headworks_io::{Volume, VolumeError};
 use headworks_lane::{LaneSetup, lane_folder, open_lane};
 use headworks_log::retain::Limits;
 
@@ -25,6 +26,8 @@ use crate::runner::foreign_note;
 const NAME: &str = "recovery";
 const SIDECARS_BAR: Bar = Bar::AtMost(0.5);
 const HEADS_BAR: Bar = Bar::AtMost(2.0);
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(30);
+const LOCK_LOOK: Duration = Duration::from_millis(10);
 
 /// What one recovery came to.
 struct Recovered {
@@ -70,7 +73,7 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>, String> {
 }
 
 fn recover(bench: &Bench, data: &Path, retention_bytes: u64) -> Result<Recovered, String> {
-    let volume = Volume::lock(data).map_err(|error| error.to_string())?;
+    let volume = lock(data)?;
     let setup = LaneSetup {
         // Recovery asks for no pair: what the segments say of it is kept.
         pair: PairId(0),
@@ -84,6 +87,17 @@ fn recover(bench: &Bench, data: &Path, retention_bytes: u64) -> Result<Recovered
     let seconds = started.elapsed().as_secs_f64();
     let recovered = &lane.recovered;
     Ok(Recovered { seconds, blocks: recovered.next, segments: recovered.segments.len(), walked_bytes: recovered.walked_bytes })
+}
+
+/// A killed node's last writes hold the directory until they have ended.
+fn lock(data: &Path) -> Result<Volume, String> {
+    let started = Instant::now();
+    loop {
+        match Volume::lock(data) {
+            Err(VolumeError::InUse { .. }) if started.elapsed() < LOCK_WAIT_MAX => thread::sleep(LOCK_LOOK),
+            other => return other.map_err(|error| error.to_string()),
+        }
+    }
 }
 
 fn remove_sidecars(data: &Path) -> Result<(), String> {

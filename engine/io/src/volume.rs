@@ -14,12 +14,18 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::fatal::Reason;
 use crate::files::{self, DirectFile, DirectIo};
 
 /// The file that carries the lock.
 pub const LOCK_NAME: &str = "headworks.lock";
+
+/// How long the writes of a holder that is gone may still be under way before the directory counts as in use.
+const GONE_HOLDER_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Time between two looks at the lock meanwhile.
+const GONE_HOLDER_LOOK: Duration = Duration::from_millis(5);
 
 /// A data directory that this process holds.
 #[derive(Debug)]
@@ -56,13 +62,9 @@ impl Volume {
             .mode(0o640)
             .open(path.join(LOCK_NAME))
             .map_err(explain("open the lock file"))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let pid = holder(&lock).map_err(explain("read the lock file"))?;
-                return Err(VolumeError::InUse { path: path.to_owned(), pid });
-            }
-            Err(TryLockError::Error(error)) => return Err(explain("lock")(error)),
+        if !take(&lock).map_err(explain("lock"))? {
+            let pid = holder(&lock).map_err(explain("read the lock file"))?;
+            return Err(VolumeError::InUse { path: path.to_owned(), pid });
         }
         sign(&lock).map_err(explain("write the lock file"))?;
         Ok(Volume { path: path.to_owned(), directory, lock: Arc::new(OwnedFd::from(lock)) })
@@ -203,6 +205,33 @@ fn make_directory(path: &Path) -> io::Result<()> {
         File::open(parent)?.sync_all()?;
     }
     Ok(())
+}
+
+/// Takes the lock; false when another process has it. A holder that is gone leaves the lock to the kernel until its last
+/// writes have ended, some tens of milliseconds after kill -9: that is waited for, so that a supervisor which starts the
+/// program again at once does not fail. A holder that lives is not waited for.
+fn take(lock: &File) -> io::Result<bool> {
+    let deadline = Instant::now() + GONE_HOLDER_WAIT_MAX;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        let gone = holder(lock)?.is_some_and(|pid| !is_alive(pid));
+        if !gone || Instant::now() >= deadline {
+            return Ok(false);
+        }
+        std::thread::sleep(GONE_HOLDER_LOOK);
+    }
+}
+
+/// Whether a process runs: one that has ended and was not waited for (state Z or X) does not.
+fn is_alive(pid: u32) -> bool {
+    // The state follows the name, which stands in parentheses and may hold any character.
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
 }
 
 /// Writes this process into the lock file, for whoever finds it locked.

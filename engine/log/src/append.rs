@@ -218,13 +218,7 @@ impl Offsets {
 
 /// The place of a partition in the lane. Panics for one that is not the lane's: routing is by catalog.
 fn own(view: &LaneView, partition: PartitionId) -> usize {
-    view.place(partition).unwrap_or_else(|| {
-        panic!(
-            "partition {partition} is none of lane {}'s {}",
-            view.lane,
-            view.partitions.len()
-        )
-    })
+    view.place(partition).unwrap_or_else(|| panic!("partition {partition} is none of lane {}'s {}", view.lane, view.partitions.len()))
 }
 
 /// The header of a block that this process sealed.
@@ -240,9 +234,7 @@ impl Log {
             return Room::Wait(Waiting::Depth);
         }
         // One roll may come first, so its checkpoint counts against the window too.
-        if self.undurable_bytes + (block_bytes + self.checkpoint_bytes()) as u64
-            > self.config.window_bytes
-        {
+        if self.undurable_bytes + (block_bytes + self.checkpoint_bytes()) as u64 > self.config.window_bytes {
             return Room::Wait(Waiting::Window);
         }
         match &self.open {
@@ -265,22 +257,11 @@ impl Log {
 
     /// Stamps a block into the open segment and orders its write.
     pub(crate) fn write_block(&mut self, block: &mut [u8], source: Source) {
-        let open = self
-            .open
-            .as_mut()
-            .expect("room said that a segment is open");
+        let open = self.open.as_mut().expect("room said that a segment is open");
         let header: &BlockHeader = header_of(block);
-        let (bytes, records, wall_ns) = (
-            header.block_bytes.get(),
-            header.records.get(),
-            header.wall_ns.get(),
-        );
+        let (bytes, records, wall_ns) = (header.block_bytes.get(), header.records.get(), header.wall_ns.get());
         let position = open.position;
-        assert!(
-            position + u64::from(bytes) <= self.config.segment_bytes,
-            "{bytes} B at {position} of {}",
-            self.config.segment_bytes
-        );
+        assert!(position + u64::from(bytes) <= self.config.segment_bytes, "{bytes} B at {position} of {}", self.config.segment_bytes);
         let stamp = block::Stamp {
             pair: self.config.pair,
             lane: self.config.lane,
@@ -293,11 +274,7 @@ impl Log {
         let (view, offsets) = (&self.view, &mut self.offsets);
         let index = view.fresh_index(open.index);
         let first = index.len();
-        let slot = if let Source::Slot(slot) = source {
-            Slot(slot)
-        } else {
-            Slot::NONE
-        };
+        let slot = if let Source::Slot(slot) = source { Slot(slot) } else { Slot::NONE };
         self.chain = block::stamp(
             block,
             &stamp,
@@ -319,13 +296,7 @@ impl Log {
             entries: (open.index, first, last),
             written: false,
         });
-        self.commands.push_back(Command::WriteBlock {
-            sequence: self.next,
-            source,
-            file: open.file,
-            position,
-            bytes,
-        });
+        self.commands.push_back(Command::WriteBlock { sequence: self.next, source, file: open.file, position, bytes });
         self.next += 1;
         self.writing += 1;
         self.undurable_bytes += u64::from(bytes);
@@ -393,12 +364,6 @@ impl Log {
     /// Ring slots below this index hold durable blocks only and may be taken again; none before the first.
     #[must_use]
     pub fn first_undurable_slot(&self) -> Option<u64> {
-        self.flights.iter().find_map(|flight| {
-            if let Source::Slot(slot) = flight.source {
-                Some(slot)
-            } else {
-                None
-            }
-        })
+        self.flights.iter().find_map(|flight| if let Source::Slot(slot) = flight.source { Some(slot) } else { None })
     }
 }

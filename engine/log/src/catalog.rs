@@ -13,18 +13,10 @@ pub struct Stream {
 ///
 /// Ids are never given twice: a new one lies above every id that any lane knows.
 pub fn extend(lanes: &mut [Vec<checkpoint::Partition>], streams: &[Stream]) {
-    let mut next = lanes
-        .iter()
-        .flatten()
-        .map(|partition| partition.id.0 + 1)
-        .max()
-        .unwrap_or(0);
+    let mut next = lanes.iter().flatten().map(|partition| partition.id.0 + 1).max().unwrap_or(0);
     for stream in streams {
         for (lane, partitions) in lanes.iter_mut().enumerate() {
-            if partitions
-                .iter()
-                .any(|partition| partition.stream == stream.name)
-            {
+            if partitions.iter().any(|partition| partition.stream == stream.name) {
                 continue;
             }
             let number = u32::try_from(lane).expect("lanes are at most 64");

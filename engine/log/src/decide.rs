@@ -69,34 +69,15 @@ pub enum Verdict {
 /// The table.
 #[must_use]
 pub fn decide(evidence: &Evidence) -> Verdict {
-    let hole = Verdict::Hole(if evidence.alone {
-        HoleState::Lost
-    } else {
-        HoleState::Pending
-    });
+    let hole = Verdict::Hole(if evidence.alone { HoleState::Lost } else { HoleState::Pending });
     match evidence {
         Evidence { valid: true, .. } => Verdict::Accept,
-        Evidence { synced: true, .. }
-        | Evidence {
-            beyond_window: true,
-            ..
-        } => hole,
-        Evidence {
-            persisted: false, ..
-        } => Verdict::Cut { counted: false },
+        Evidence { synced: true, .. } | Evidence { beyond_window: true, .. } => hole,
+        Evidence { persisted: false, .. } => Verdict::Cut { counted: false },
         Evidence { alone: true, .. } => Verdict::Cut { counted: true },
-        Evidence {
-            member: Member::Has,
-            ..
-        } => Verdict::Copy,
-        Evidence {
-            member: Member::NeverHad,
-            ..
-        } => Verdict::Cut { counted: true },
-        Evidence {
-            member: Member::Silent,
-            ..
-        } => Verdict::Hole(HoleState::Pending),
+        Evidence { member: Member::Has, .. } => Verdict::Copy,
+        Evidence { member: Member::NeverHad, .. } => Verdict::Cut { counted: true },
+        Evidence { member: Member::Silent, .. } => Verdict::Hole(HoleState::Pending),
     }
 }
 

@@ -47,13 +47,7 @@ pub trait Disk {
     ///
     /// # Errors
     /// The bytes cannot be read (a bad sector, a lost disk): the caller treats them as unreadable, never as absent.
-    fn read(
-        &self,
-        file: FileNumber,
-        position: u64,
-        bytes: usize,
-        into: &mut Self::Buffer,
-    ) -> Result<usize, DiskError>;
+    fn read(&self, file: FileNumber, position: u64, bytes: usize, into: &mut Self::Buffer) -> Result<usize, DiskError>;
 
     /// A segment's sidecar as it lies; none if there is no such file.
     ///

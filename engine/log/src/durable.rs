@@ -46,27 +46,12 @@ impl Log {
     ///
     /// # Errors
     /// It failed or was short: a storage fault, after which nothing may be written or acknowledged.
-    pub fn on_block_written(
-        &mut self,
-        sequence: u64,
-        result: Result<u32, String>,
-    ) -> Result<(), StorageFault> {
-        let first = self
-            .flights
-            .front()
-            .map_or(self.next, |flight| flight.sequence);
+    pub fn on_block_written(&mut self, sequence: u64, result: Result<u32, String>) -> Result<(), StorageFault> {
+        let first = self.flights.front().map_or(self.next, |flight| flight.sequence);
         let place = usize::try_from(sequence.wrapping_sub(first)).unwrap_or(usize::MAX);
-        assert!(
-            place < self.flights.len(),
-            "block {sequence} written, under way are {first} to {}",
-            self.next
-        );
+        assert!(place < self.flights.len(), "block {sequence} written, under way are {first} to {}", self.next);
         let flight = &mut self.flights[place];
-        assert!(
-            flight.sequence == sequence && !flight.written,
-            "block {} stands in the place of {sequence}",
-            flight.sequence
-        );
+        assert!(flight.sequence == sequence && !flight.written, "block {} stands in the place of {sequence}", flight.sequence);
         check("block write", flight.file, flight.bytes, result)?;
         flight.written = true;
         self.writing -= 1;
@@ -81,11 +66,7 @@ impl Log {
     ///
     /// # Errors
     /// It failed or was short.
-    pub fn on_page_written(
-        &mut self,
-        kind: PageKind,
-        result: Result<u32, String>,
-    ) -> Result<(), StorageFault> {
+    pub fn on_page_written(&mut self, kind: PageKind, result: Result<u32, String>) -> Result<(), StorageFault> {
         let bytes = u32::try_from(PAGE_BYTES).expect("4096");
         match kind {
             PageKind::Header => {
@@ -95,10 +76,7 @@ impl Log {
                 self.advance_written();
             }
             PageKind::Records => {
-                let group = self
-                    .group
-                    .as_mut()
-                    .expect("a records page is written within a group");
+                let group = self.group.as_mut().expect("a records page is written within a group");
                 check("persist records write", group.file, bytes, result)?;
                 match group.stage {
                     Stage::Recording => {
@@ -123,16 +101,8 @@ impl Log {
     /// It failed: the kernel may have dropped the pages, so it is never tried again.
     pub fn on_synced(&mut self, result: Result<(), String>, mut durable: impl FnMut(u64, u32)) -> Result<(), StorageFault> {
         let group = self.group.take().expect("a sync ends within a group");
-        assert!(
-            group.stage == Stage::Syncing,
-            "a sync ended in stage {:?}",
-            group.stage
-        );
-        result.map_err(|error| StorageFault {
-            job: "fdatasync",
-            file: group.file,
-            error,
-        })?;
+        assert!(group.stage == Stage::Syncing, "a sync ended in stage {:?}", group.stage);
+        result.map_err(|error| StorageFault { job: "fdatasync", file: group.file, error })?;
         while let Some(flight) = self.flights.front().copied()
             && flight.sequence < group.through
         {
@@ -145,12 +115,7 @@ impl Log {
                 durable(flight.wall_ns, flight.records);
             }
         }
-        assert!(
-            group.through > self.durable,
-            "durable through {} after {}",
-            group.through,
-            self.durable
-        );
+        assert!(group.through > self.durable, "durable through {} after {}", group.through, self.durable);
         self.durable = group.through;
         self.view.publish_durable(self.durable);
         Ok(())
@@ -168,34 +133,18 @@ impl Log {
     fn begin_group(&mut self, now_ns: u64) {
         if self.written > self.durable {
             self.quiet_since_ns = now_ns;
-            let first = self
-                .flights
-                .front()
-                .expect("written blocks stay in flight until durable");
+            let first = self.flights.front().expect("written blocks stay in flight until durable");
             let (file, nonce, first) = (first.file, first.nonce, first.sequence);
-            let same_file = self
-                .flights
-                .iter()
-                .take(GROUP_BLOCKS_MAX)
-                .take_while(|flight| flight.file == file && flight.sequence < self.written);
+            let same_file =
+                self.flights.iter().take(GROUP_BLOCKS_MAX).take_while(|flight| flight.file == file && flight.sequence < self.written);
             let through = first + same_file.count() as u64;
-            self.launch(Group {
-                through,
-                file,
-                nonce,
-                stage: Stage::Recording,
-            });
+            self.launch(Group { through, file, nonce, stage: Stage::Recording });
         } else if let Some(open) = &self.open
             && self.flights.is_empty()
             && self.durable > self.confirmed
             && now_ns.saturating_sub(self.quiet_since_ns) >= CONFIRM_AFTER_NS
         {
-            let group = Group {
-                through: self.durable,
-                file: open.file,
-                nonce: open.nonce,
-                stage: Stage::Confirming,
-            };
+            let group = Group { through: self.durable, file: open.file, nonce: open.nonce, stage: Stage::Confirming };
             self.launch(group);
         }
     }
@@ -205,11 +154,7 @@ impl Log {
         self.record_page_next += 1;
         self.group = Some(group);
         let position = (1 + page) * PAGE_BYTES as u64;
-        self.commands.push_back(Command::WritePage {
-            kind: PageKind::Records,
-            file: group.file,
-            position,
-        });
+        self.commands.push_back(Command::WritePage { kind: PageKind::Records, file: group.file, position });
     }
 
     /// Fills the page that [`PageKind::Records`] names.
@@ -218,19 +163,10 @@ impl Log {
         page[..PAGE_BYTES].fill(0);
         self.confirmed = self.durable;
         if group.stage == Stage::Confirming {
-            segment::write_record(
-                page,
-                0,
-                &Persisted::confirmation(group.nonce, self.config.epoch, self.durable),
-            );
+            segment::write_record(page, 0, &Persisted::confirmation(group.nonce, self.config.epoch, self.durable));
             return;
         }
-        for (place, flight) in self
-            .flights
-            .iter()
-            .take_while(|flight| flight.sequence < group.through)
-            .enumerate()
-        {
+        for (place, flight) in self.flights.iter().take_while(|flight| flight.sequence < group.through).enumerate() {
             let persisted = Persisted {
                 nonce: flight.nonce,
                 epoch: self.config.epoch,
@@ -247,38 +183,18 @@ impl Log {
 
     /// Blocks of a new segment count as written only once its header is.
     fn advance_written(&mut self) {
-        let headless = self
-            .open
-            .as_ref()
-            .filter(|open| !open.header_written)
-            .map(|open| open.file);
-        let first = self
-            .flights
-            .front()
-            .map_or(self.next, |flight| flight.sequence);
-        let done = self
-            .flights
-            .iter()
-            .take_while(|flight| flight.written && Some(flight.file) != headless)
-            .count();
+        let headless = self.open.as_ref().filter(|open| !open.header_written).map(|open| open.file);
+        let first = self.flights.front().map_or(self.next, |flight| flight.sequence);
+        let done = self.flights.iter().take_while(|flight| flight.written && Some(flight.file) != headless).count();
         self.written = self.written.max(first + done as u64);
         self.view.positions.written.set(self.written);
     }
 }
 
-fn check(
-    job: &'static str,
-    file: FileNumber,
-    wanted: u32,
-    result: Result<u32, String>,
-) -> Result<(), StorageFault> {
+fn check(job: &'static str, file: FileNumber, wanted: u32, result: Result<u32, String>) -> Result<(), StorageFault> {
     match result {
         Ok(bytes) if bytes == wanted => Ok(()),
-        Ok(bytes) => Err(StorageFault {
-            job,
-            file,
-            error: format!("wrote {bytes} of {wanted} bytes"),
-        }),
+        Ok(bytes) => Err(StorageFault { job, file, error: format!("wrote {bytes} of {wanted} bytes") }),
         Err(error) => Err(StorageFault { job, file, error }),
     }
 }

@@ -41,13 +41,7 @@ pub struct Hint {
 
 /// Finds the batches from `offset` on of the partition at `place`, up to `bytes_max` but at least one, below the high watermark.
 #[must_use]
-pub fn find(
-    view: &LaneView,
-    place: usize,
-    offset: u64,
-    bytes_max: usize,
-    hint: Option<Hint>,
-) -> Place {
+pub fn find(view: &LaneView, place: usize, offset: u64, bytes_max: usize, hint: Option<Hint>) -> Place {
     let partition = &view.partitions[place];
     // The watermark first: entries of everything below it are visible afterwards.
     let high_watermark = partition.high_watermark();
@@ -58,27 +52,13 @@ pub fn find(
     let fresh = view.open_indexes();
     for (number, index) in fresh.iter().enumerate() {
         // A later index that begins at or below the offset has it.
-        if fresh
-            .get(number + 1)
-            .is_some_and(|next| next.start_of(place) <= offset)
-            || index.start_of(place) > offset
-        {
+        if fresh.get(number + 1).is_some_and(|next| next.start_of(place) <= offset) || index.start_of(place) > offset {
             continue;
         }
         let looked = index.read(|file, nonce, _| {
-            let from = hint
-                .filter(|hint| hint.nonce == nonce && hint.offset <= offset)
-                .map_or(0, |hint| hint.at);
-            let batches = collect(
-                index.batches(partition.id, offset, from),
-                high_watermark,
-                bytes_max,
-            );
-            Place::Fresh {
-                file,
-                nonce,
-                batches,
-            }
+            let from = hint.filter(|hint| hint.nonce == nonce && hint.offset <= offset).map_or(0, |hint| hint.at);
+            let batches = collect(index.batches(partition.id, offset, from), high_watermark, bytes_max);
+            Place::Fresh { file, nonce, batches }
         });
         match looked {
             Some(Place::Fresh { batches, .. }) if batches.is_empty() => continue,
@@ -87,18 +67,11 @@ pub fn find(
         }
     }
     let sealed = view.sealed();
-    let first = sealed
-        .iter()
-        .rposition(|segment| segment.starts[place] <= offset)
-        .unwrap_or(0);
+    let first = sealed.iter().rposition(|segment| segment.starts[place] <= offset).unwrap_or(0);
     Place::Sealed(sealed[first..].to_vec())
 }
 
-fn collect(
-    batches: impl Iterator<Item = Found>,
-    high_watermark: u64,
-    bytes_max: usize,
-) -> Vec<Found> {
+fn collect(batches: impl Iterator<Item = Found>, high_watermark: u64, bytes_max: usize) -> Vec<Found> {
     let mut taken: Vec<Found> = Vec::new();
     let mut bytes = 0;
     for found in batches {
@@ -113,14 +86,8 @@ fn collect(
 
 /// The entries of a sidecar from the one that contains `offset`, or the first after it, up to `bytes_max` but at least one.
 #[must_use]
-pub fn run_of(
-    entries: &[Entry],
-    partition: PartitionId,
-    offset: u64,
-    bytes_max: usize,
-) -> &[Entry] {
-    let from = entries
-        .partition_point(|entry| (entry.partition, entry.end_offset()) <= (partition, offset));
+pub fn run_of(entries: &[Entry], partition: PartitionId, offset: u64, bytes_max: usize) -> &[Entry] {
+    let from = entries.partition_point(|entry| (entry.partition, entry.end_offset()) <= (partition, offset));
     let mut bytes = 0;
     let count = entries[from..]
         .iter()
@@ -166,25 +133,9 @@ pub fn after_sealed(view: &LaneView, place: usize, offset: u64) -> Option<u64> {
 pub fn end_of_epoch(view: &LaneView, place: usize, epoch: u32) -> Option<(u32, u64)> {
     let sealed = view.sealed();
     let fresh = view.open_indexes();
-    let fresh_starts = fresh
-        .iter()
-        .filter_map(|index| index.read(|_, _, epoch| (epoch.0, index.start_of(place))));
-    let starts: Vec<(u32, u64)> = sealed
-        .iter()
-        .map(|segment| (segment.epoch.0, segment.starts[place]))
-        .chain(fresh_starts)
-        .collect();
-    let found = starts
-        .iter()
-        .map(|(known, _)| *known)
-        .filter(|known| *known <= epoch)
-        .max()?;
-    let end = starts
-        .iter()
-        .find(|(known, _)| *known > found)
-        .map(|(_, start)| *start);
-    Some((
-        found,
-        end.unwrap_or_else(|| view.partitions[place].high_watermark()),
-    ))
+    let fresh_starts = fresh.iter().filter_map(|index| index.read(|_, _, epoch| (epoch.0, index.start_of(place))));
+    let starts: Vec<(u32, u64)> = sealed.iter().map(|segment| (segment.epoch.0, segment.starts[place])).chain(fresh_starts).collect();
+    let found = starts.iter().map(|(known, _)| *known).filter(|known| *known <= epoch).max()?;
+    let end = starts.iter().find(|(known, _)| *known > found).map(|(_, start)| *start);
+    Some((found, end.unwrap_or_else(|| view.partitions[place].high_watermark())))
 }

@@ -43,9 +43,7 @@ pub fn expired(
     let behind = rolled.clone().skip(1);
     for (segment, next) in rolled.zip(behind) {
         let too_large = kept_bytes > limits.size_bytes;
-        let too_old = limits
-            .age_ns
-            .is_some_and(|age| segment.newest_ns.saturating_add(age) < newest_ns);
+        let too_old = limits.age_ns.is_some_and(|age| segment.newest_ns.saturating_add(age) < newest_ns);
         if !segment.sealed || !next.sealed || segment.end_sequence >= committed || !(too_large || too_old) {
             break;
         }

@@ -42,14 +42,8 @@ pub(crate) struct Rolled {
 
 impl Log {
     pub(crate) fn room_to_roll(&self) -> Room {
-        let roll_busy = self
-            .open
-            .as_ref()
-            .is_some_and(|open| !open.header_written || open.checkpoint_busy);
-        if roll_busy
-            || self.view.free_index().is_none()
-            || self.rolled.len() >= self.config.segments_max
-        {
+        let roll_busy = self.open.as_ref().is_some_and(|open| !open.header_written || open.checkpoint_busy);
+        if roll_busy || self.view.free_index().is_none() || self.rolled.len() >= self.config.segments_max {
             Room::Wait(Waiting::Roll)
         } else if self.spares.is_empty() {
             Room::Wait(Waiting::Segment)
@@ -60,26 +54,15 @@ impl Log {
 
     /// Bytes that the lane's checkpoint takes.
     pub(crate) fn checkpoint_bytes(&self) -> usize {
-        let names = self
-            .offsets
-            .partitions
-            .iter()
-            .map(|partition| checkpoint::PARTITION_BYTES + partition.stream.len())
-            .sum::<usize>();
+        let names = self.offsets.partitions.iter().map(|partition| checkpoint::PARTITION_BYTES + partition.stream.len()).sum::<usize>();
         block::block_bytes_for(checkpoint::HEADER_BYTES + names)
     }
 
     /// Closes the open segment and begins the next with a checkpoint, composed in `buffer` (a whole block's size), which
     /// belongs to the write until it is reported. The owner must have been told [`Room::Roll`].
     pub fn roll(&mut self, nonce: Nonce, now_ns: u64, buffer: &mut [u8]) {
-        let file = self
-            .spares
-            .pop_front()
-            .expect("room said that a spare is ready");
-        let index = self
-            .view
-            .free_index()
-            .expect("room said that an index is free");
+        let file = self.spares.pop_front().expect("room said that a spare is ready");
+        let index = self.view.free_index().expect("room said that an index is free");
         self.close_open();
         let open = Open {
             file,
@@ -94,19 +77,8 @@ impl Log {
         };
         self.open = Some(open);
         self.record_page_next = 0;
-        self.view.open_index(
-            index,
-            file,
-            nonce,
-            self.config.epoch,
-            self.next,
-            &self.offsets.partitions,
-        );
-        self.commands.push_back(Command::WritePage {
-            kind: PageKind::Header,
-            file,
-            position: 0,
-        });
+        self.view.open_index(index, file, nonce, self.config.epoch, self.next, &self.offsets.partitions);
+        self.commands.push_back(Command::WritePage { kind: PageKind::Header, file, position: 0 });
         self.write_checkpoint(now_ns, buffer);
         self.want_segments();
     }
@@ -122,34 +94,15 @@ impl Log {
     fn write_checkpoint(&mut self, now_ns: u64, buffer: &mut [u8]) {
         let bytes = checkpoint::write(&mut buffer[HEAD_BYTES..], &self.offsets.partitions);
         let crc = checksum::crc32c(&buffer[HEAD_BYTES..HEAD_BYTES + bytes]);
-        block::directory_entry(
-            buffer,
-            0,
-            PartitionId::CONTROL,
-            HEAD_BYTES,
-            bytes,
-            0,
-            crc,
-            None,
-        );
-        let seal = Seal {
-            payload_bytes: bytes,
-            batches: 1,
-            records: 0,
-            flags: FLAG_CONTROL,
-            wall_ns: now_ns,
-            counters: self.counters,
-        };
+        block::directory_entry(buffer, 0, PartitionId::CONTROL, HEAD_BYTES, bytes, 0, crc, None);
+        let seal = Seal { payload_bytes: bytes, batches: 1, records: 0, flags: FLAG_CONTROL, wall_ns: now_ns, counters: self.counters };
         block::seal(buffer, &seal);
         self.write_block(buffer, Source::Checkpoint);
     }
 
     /// Fills the page that [`PageKind::Header`] names.
     pub fn header_page(&self, page: &mut [u8; PAGE_BYTES]) {
-        let open = self
-            .open
-            .as_ref()
-            .expect("a header is written for the open segment");
+        let open = self.open.as_ref().expect("a header is written for the open segment");
         let id = SegmentId {
             pair: self.config.pair,
             lane: self.config.lane,
@@ -177,17 +130,8 @@ impl Log {
             end_chain: self.chain,
             counters: self.counters,
         };
-        let newest_ns = self
-            .flights
-            .back()
-            .map_or(self.newest_ns, |flight| flight.wall_ns.max(self.newest_ns));
-        self.rolled.push_back(Rolled {
-            order,
-            bytes: self.config.segment_bytes,
-            newest_ns,
-            ordered: false,
-            sealed: false,
-        });
+        let newest_ns = self.flights.back().map_or(self.newest_ns, |flight| flight.wall_ns.max(self.newest_ns));
+        self.rolled.push_back(Rolled { order, bytes: self.config.segment_bytes, newest_ns, ordered: false, sealed: false });
     }
 
     /// Orders sidecars of rolled segments whose blocks are all durable.
@@ -211,54 +155,27 @@ impl Log {
             newest_ns: rolled.newest_ns,
             sealed: rolled.sealed,
         });
-        let open_bytes = if self.open.is_some() {
-            self.config.segment_bytes
-        } else {
-            0
-        };
-        let expired = retain::expired(
-            as_seen,
-            open_bytes,
-            self.durable,
-            self.newest_ns,
-            &self.config.limits,
-        );
+        let open_bytes = if self.open.is_some() { self.config.segment_bytes } else { 0 };
+        let expired = retain::expired(as_seen, open_bytes, self.durable, self.newest_ns, &self.config.limits);
         // Room for spares is bounded: what finds none stays in the log until one is used.
         let room = self.spares.len() + self.making < SPARES_MAX;
         if expired == 0 || self.blanking.is_some() || !room {
             return;
         }
-        let rolled = self
-            .rolled
-            .pop_front()
-            .expect("expired counts rolled segments");
+        let rolled = self.rolled.pop_front().expect("expired counts rolled segments");
         // Readers must stop looking here before the file is written again.
         self.view.set_start(rolled.order.end_sequence.0);
         self.blanking = Some(rolled.order.file);
-        self.commands.push_back(Command::Blank {
-            file: rolled.order.file,
-        });
+        self.commands.push_back(Command::Blank { file: rolled.order.file });
     }
 
     /// A retired file is blank, durably: it can be written again.
     ///
     /// # Errors
     /// It could not be blanked: a storage fault.
-    pub fn on_blanked(
-        &mut self,
-        file: FileNumber,
-        result: Result<(), String>,
-    ) -> Result<(), StorageFault> {
-        assert!(
-            self.blanking == Some(file),
-            "{file} was blanked, {:?} was to be",
-            self.blanking
-        );
-        result.map_err(|error| StorageFault {
-            job: "blanking a retired segment",
-            file,
-            error,
-        })?;
+    pub fn on_blanked(&mut self, file: FileNumber, result: Result<(), String>) -> Result<(), StorageFault> {
+        assert!(self.blanking == Some(file), "{file} was blanked, {:?} was to be", self.blanking);
+        result.map_err(|error| StorageFault { job: "blanking a retired segment", file, error })?;
         self.blanking = None;
         self.spares.push_back(file);
         Ok(())
@@ -300,21 +217,9 @@ impl Log {
     ///
     /// # Errors
     /// It could not be written: a storage fault.
-    pub fn on_sealed(
-        &mut self,
-        file: FileNumber,
-        nonce: Nonce,
-        result: Result<(), String>,
-    ) -> Result<(), StorageFault> {
-        result.map_err(|error| StorageFault {
-            job: "sidecar write",
-            file,
-            error,
-        })?;
-        let rolled = self
-            .rolled
-            .iter_mut()
-            .find(|rolled| rolled.order.nonce == nonce && rolled.ordered && !rolled.sealed);
+    pub fn on_sealed(&mut self, file: FileNumber, nonce: Nonce, result: Result<(), String>) -> Result<(), StorageFault> {
+        result.map_err(|error| StorageFault { job: "sidecar write", file, error })?;
+        let rolled = self.rolled.iter_mut().find(|rolled| rolled.order.nonce == nonce && rolled.ordered && !rolled.sealed);
         let rolled = rolled.expect("a sidecar is written once for an ordered segment");
         rolled.sealed = true;
         self.view.close_index(rolled.order.index);

@@ -19,31 +19,12 @@ impl Log {
     #[must_use]
     pub fn start(config: Config, recovered: &Recovered, partitions: Vec<Partition>) -> Log {
         let sealed = sealed(&recovered.segments, &partitions);
-        let first = recovered
-            .segments
-            .first()
-            .map_or(recovered.next, |segment| segment.sealed.base_sequence);
-        let view = LaneView::new(
-            config.lane,
-            config.epoch,
-            &partitions,
-            sealed,
-            first,
-            recovered.next,
-            config.entries_max,
-        );
-        let mut rolled =
-            VecDeque::with_capacity(config.segments_max.max(recovered.segments.len()) + 1);
-        rolled.extend(
-            recovered
-                .segments
-                .iter()
-                .map(|segment| as_rolled(segment, config.segment_bytes)),
-        );
+        let first = recovered.segments.first().map_or(recovered.next, |segment| segment.sealed.base_sequence);
+        let view = LaneView::new(config.lane, config.epoch, &partitions, sealed, first, recovered.next, config.entries_max);
+        let mut rolled = VecDeque::with_capacity(config.segments_max.max(recovered.segments.len()) + 1);
+        rolled.extend(recovered.segments.iter().map(|segment| as_rolled(segment, config.segment_bytes)));
         // Retention adds up to the limit, and segments being made come on top of it.
-        let mut spares = VecDeque::with_capacity(
-            SPARES_MAX.max(recovered.spares.len()) + crate::roll::SPARES_TARGET,
-        );
+        let mut spares = VecDeque::with_capacity(SPARES_MAX.max(recovered.spares.len()) + crate::roll::SPARES_TARGET);
         spares.extend(&recovered.spares);
         let mut log = Log {
             config,
@@ -79,20 +60,14 @@ impl Log {
 /// The segments as readers see them. A partition that a segment does not know has no record in it: it starts there where
 /// it starts in the next one, and where none knows it, it is new.
 fn sealed(segments: &[Segment], partitions: &[Partition]) -> VecDeque<Arc<SealedSegment>> {
-    let mut starts: Vec<u64> = partitions
-        .iter()
-        .map(|partition| partition.next_offset)
-        .collect();
+    let mut starts: Vec<u64> = partitions.iter().map(|partition| partition.next_offset).collect();
     let mut sealed = VecDeque::with_capacity(segments.len());
     for segment in segments.iter().rev() {
         for (start, partition) in starts.iter_mut().zip(partitions) {
             let known = segment.starts.iter().find(|known| known.id == partition.id);
             *start = known.map_or(*start, |known| known.next_offset);
         }
-        sealed.push_front(Arc::new(SealedSegment {
-            starts: starts.clone(),
-            ..segment.sealed.clone()
-        }));
+        sealed.push_front(Arc::new(SealedSegment { starts: starts.clone(), ..segment.sealed.clone() }));
     }
     sealed
 }
@@ -110,11 +85,5 @@ fn as_rolled(segment: &Segment, segment_bytes: u64) -> Rolled {
         end_chain: headworks_format::Chain::START,
         counters: [0; headworks_format::block::COUNTERS],
     };
-    Rolled {
-        order,
-        bytes: segment_bytes,
-        newest_ns: segment.newest_ns,
-        ordered: true,
-        sealed: true,
-    }
+    Rolled { order, bytes: segment_bytes, newest_ns: segment.newest_ns, ordered: true, sealed: true }
 }

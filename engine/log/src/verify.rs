@@ -43,78 +43,31 @@ pub struct Report {
 ///
 /// # Errors
 /// The directory cannot be listed.
-pub fn verify<D: Disk>(
-    disk: &D,
-    lane: LaneId,
-    segment_bytes: u64,
-    window_bytes: u64,
-) -> Result<Report, DiskError> {
+pub fn verify<D: Disk>(disk: &D, lane: LaneId, segment_bytes: u64, window_bytes: u64) -> Result<Report, DiskError> {
     let found = candidates(disk, lane, segment_bytes)?;
     let synced = synced_through(&found.kept);
-    let mut report = Report {
-        spares: found.spares.len() + found.superseded.len(),
-        ..Report::default()
-    };
-    let damaged = |file: &FileNumber, what: &str| Damage {
-        file: *file,
-        position: 0,
-        what: what.into(),
-    };
-    report.damage.extend(
-        found
-            .set_aside
-            .iter()
-            .map(|(file, reason)| damaged(file, reason)),
-    );
-    report.damage.extend(
-        found
-            .unreadable_headers
-            .iter()
-            .map(|file| damaged(file, "header page is unreadable")),
-    );
-    report.damage.extend(
-        found
-            .broken_sidecars
-            .iter()
-            .map(|file| damaged(file, "sidecar is damaged")),
-    );
+    let mut report = Report { spares: found.spares.len() + found.superseded.len(), ..Report::default() };
+    let damaged = |file: &FileNumber, what: &str| Damage { file: *file, position: 0, what: what.into() };
+    report.damage.extend(found.set_aside.iter().map(|(file, reason)| damaged(file, reason)));
+    report.damage.extend(found.unreadable_headers.iter().map(|file| damaged(file, "header page is unreadable")));
+    report.damage.extend(found.broken_sidecars.iter().map(|file| damaged(file, "sidecar is damaged")));
     let mut partitions = Vec::new();
-    let mut end = found
-        .kept
-        .first()
-        .map_or(0, |first| first.id.base_sequence.0);
+    let mut end = found.kept.first().map_or(0, |first| first.id.base_sequence.0);
     for (place, candidate) in found.kept.iter().enumerate() {
         if candidate.id.base_sequence.0 != end {
             if end >= synced {
                 report.torn_tail = true;
                 break;
             }
-            let what = format!(
-                "begins with block {} where {end} should follow",
-                candidate.id.base_sequence
-            );
-            report.damage.push(Damage {
-                file: candidate.file,
-                position: 0,
-                what,
-            });
+            let what = format!("begins with block {} where {end} should follow", candidate.id.base_sequence);
+            report.damage.push(Damage { file: candidate.file, position: 0, what });
         }
-        let next_base = found
-            .kept
-            .get(place + 1)
-            .map(|next| next.id.base_sequence.0);
-        let sealed_end = candidate
-            .sidecar
-            .as_ref()
-            .map(|sidecar| sidecar.end_sequence.0);
+        let next_base = found.kept.get(place + 1).map(|next| next.id.base_sequence.0);
+        let sealed_end = candidate.sidecar.as_ref().map(|sidecar| sidecar.end_sequence.0);
         let bounds = Bounds {
             synced: synced.max(sealed_end.unwrap_or(0)),
             next_base: next_base.or(sealed_end),
-            window_bytes: if candidate.id.window_bytes == 0 {
-                window_bytes
-            } else {
-                candidate.id.window_bytes
-            },
+            window_bytes: if candidate.id.window_bytes == 0 { window_bytes } else { candidate.id.window_bytes },
             later_beyond_window: false,
             alone: true,
             depth: Depth::Payload,
@@ -147,21 +100,10 @@ impl Report {
         self.records += walked.records;
         self.bytes += walked.end_position;
         let part = |reason: u32| {
-            [
-                "block",
-                "head page",
-                "directory",
-                "nonce",
-                "lane",
-                "sequence",
-                "chain",
-                "batch",
-                "padding",
-                "tail stamp",
-            ]
-            .get(reason as usize)
-            .copied()
-            .unwrap_or("block")
+            ["block", "head page", "directory", "nonce", "lane", "sequence", "chain", "batch", "padding", "tail stamp"]
+                .get(reason as usize)
+                .copied()
+                .unwrap_or("block")
         };
         self.damage.extend(walked.holes.iter().map(|hole| {
             let what = format!(
@@ -171,29 +113,15 @@ impl Report {
                 hole.blocks,
                 hole.bytes
             );
-            Damage {
-                file: candidate.file,
-                position: hole.position,
-                what,
-            }
+            Damage { file: candidate.file, position: hole.position, what }
         }));
         match walked.stop {
             Stop::End => {}
             // An empty place is where the next block would have stood.
             Stop::Cut { counted: false, .. } => self.torn_tail |= begun,
-            Stop::Cut {
-                counted: true,
-                fault,
-            } => {
-                let what = format!(
-                    "block {} does not hold ({fault}) though a group commit had named it",
-                    walked.end_sequence
-                );
-                self.damage.push(Damage {
-                    file: candidate.file,
-                    position: walked.end_position,
-                    what,
-                });
+            Stop::Cut { counted: true, fault } => {
+                let what = format!("block {} does not hold ({fault}) though a group commit had named it", walked.end_sequence);
+                self.damage.push(Damage { file: candidate.file, position: walked.end_position, what });
             }
         }
         if let Some(sidecar) = &candidate.sidecar
@@ -201,11 +129,7 @@ impl Report {
             && sidecar.holes.is_empty()
             && sidecar.entries != sidecar_of(candidate, walked).entries
         {
-            self.damage.push(Damage {
-                file: candidate.file,
-                position: 0,
-                what: "the sidecar does not describe the segment".into(),
-            });
+            self.damage.push(Damage { file: candidate.file, position: 0, what: "the sidecar does not describe the segment".into() });
         }
     }
 }

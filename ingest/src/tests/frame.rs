@@ -1,10 +1,16 @@
-use crate::frame::{Dress, OVERHEAD_BYTES_MAX, record};
+use crate::frame::{Dress, OVERHEAD_BYTES_MAX, Template, record};
 use headworks_format::record::read_record;
 use proptest::prelude::*;
 
 fn check(dress: Dress<'_>, payload: &[u8]) {
     let mut out = vec![0xa5; payload.len() + OVERHEAD_BYTES_MAX + dress.key.map_or(0, <[u8]>::len)];
     let bytes = record(&mut out, &dress, payload);
+    if let Some(template) = Template::of(&dress, payload.len()) {
+        let mut by_template = vec![0x5a; out.len()];
+        assert!(template.fits(dress.offset_delta, payload.len()));
+        assert_eq!(template.write(&mut by_template, dress.offset_delta, payload), bytes, "{dress:?}");
+        assert_eq!(by_template[..bytes], out[..bytes], "{dress:?}");
+    }
     let (read, read_bytes) = read_record(&out[..bytes]).expect("what was framed can be read");
     assert_eq!(read_bytes, bytes, "{dress:?}");
     assert_eq!((read.timestamp_delta_ms, read.offset_delta), (dress.timestamp_delta_ms, i64::from(dress.offset_delta)));
@@ -45,14 +51,36 @@ fn steps_of_varints_read_back() {
     }
 }
 
-/// The short way must not write behind the record: the next one, or a seal, stands there.
+/// A template serves exactly the offsets with as many digits and the size that it was made for.
 #[test]
-fn nothing_is_written_behind_the_end_of_a_full_block() {
-    let payload = [1; 3];
-    let dress = Dress { timestamp_delta_ms: 0, offset_delta: 0, key: None, received_ns: None };
-    let mut wide = [0; 64];
-    let bytes = record(&mut wide, &dress, &payload);
-    let mut tight = vec![0; bytes];
-    assert_eq!(record(&mut tight, &dress, &payload), bytes);
-    assert_eq!(tight, wide[..bytes]);
+fn a_template_serves_its_own_offsets_and_size_only() {
+    for (first, end) in [(0, 64), (64, 8192), (8192, 1 << 20), (1 << 20, 1 << 27)] {
+        let dress = Dress { timestamp_delta_ms: 0, offset_delta: first, key: None, received_ns: None };
+        let template = Template::of(&dress, 100).expect("a plain packet");
+        assert!(template.fits(first, 100) && template.fits(end - 1, 100));
+        assert!(!template.fits(end, 100) && !template.fits(first, 99));
+        assert!(first == 0 || !template.fits(first - 1, 100));
+        for offset_delta in [first, (first + end) / 2, end - 1] {
+            check(Dress { offset_delta, ..dress }, &[9; 100]);
+            let (mut one, mut other) = ([0; 256], [1; 256]);
+            let bytes = template.write(&mut one, offset_delta, &[9; 100]);
+            assert_eq!(record(&mut other, &Dress { offset_delta, ..dress }, &[9; 100]), bytes);
+            assert_eq!(one[..bytes], other[..bytes], "offset {offset_delta}");
+        }
+    }
+}
+
+#[test]
+fn what_is_dressed_or_large_has_no_template() {
+    let plain = Dress { timestamp_delta_ms: 0, offset_delta: 0, key: None, received_ns: None };
+    for dress in [
+        Dress { key: Some(b"k"), ..plain },
+        Dress { received_ns: Some(1), ..plain },
+        Dress { timestamp_delta_ms: 64, ..plain },
+        Dress { timestamp_delta_ms: -1, ..plain },
+        Dress { offset_delta: 1 << 27, ..plain },
+    ] {
+        assert!(Template::of(&dress, 10).is_none(), "{dress:?}");
+    }
+    assert!(Template::of(&plain, 7999).is_some() && Template::of(&plain, 8000).is_none());
 }

@@ -1,4 +1,4 @@
-use crate::intake::{BATCH_BYTES_TARGET, Intake, PACKET_BYTES_MAX, Route};
+use crate::intake::{BATCH_BYTES_TARGET, Intake, PACKET_BYTES_MAX, Route, Taken, Train};
 use headworks_format::batch::Batch;
 use headworks_format::block::{self, BLOCK_BYTES_MAX, Expected, Stamp};
 use headworks_format::{Chain, Epoch, LaneId, Nonce, PairId, PartitionId, Sequence};
@@ -8,6 +8,19 @@ const NOW_NS: u64 = 1_800_000_000_123_456_789;
 
 fn route(partition: u32) -> Route<'static> {
     Route { partition: PartitionId(partition), key: None, receive_time: false, received_ns: NOW_NS }
+}
+
+/// Offers packets one by one, each a train of its own.
+fn offer<'p>(intake: &mut Intake, slot: &mut [u8], route: &Route<'_>, packets: impl Iterator<Item = &'p [u8]>) -> Taken {
+    let mut sum = Taken::default();
+    for packet in packets {
+        let taken = intake.take(slot, route, Train::new(packet, None));
+        (sum.packets, sum.bytes, sum.full) = (sum.packets + taken.packets, sum.bytes + taken.bytes, taken.full);
+        if taken.full {
+            break;
+        }
+    }
+    sum
 }
 
 /// Packets of one train.
@@ -57,7 +70,7 @@ proptest! {
         let mut intake = Intake::default();
         let mut sent: Vec<(u32, Vec<u8>)> = Vec::new();
         for (partition, packets) in &trains {
-            let taken = intake.take(&mut slot, &route(*partition), packets.iter().map(Vec::as_slice));
+            let taken = offer(&mut intake, &mut slot, &route(*partition), packets.iter().map(Vec::as_slice));
             prop_assert_eq!((taken.packets, taken.full), (packets.len() as u64, false));
             prop_assert_eq!(taken.bytes, packets.iter().map(|packet| packet.len() as u64).sum::<u64>());
             sent.extend(packets.iter().map(|packet| (*partition, packet.clone())));
@@ -73,11 +86,11 @@ fn a_full_block_says_how_many_it_took_and_the_next_goes_on() {
     let mut slot = vec![0; BLOCK_BYTES_MAX];
     let packets = vec![vec![5; 1400]; 2000];
     let mut intake = Intake::default();
-    let first = intake.take(&mut slot, &route(0), packets.iter().map(Vec::as_slice));
+    let first = offer(&mut intake, &mut slot, &route(0), packets.iter().map(Vec::as_slice));
     assert!(first.full && first.packets > 700 && first.packets < 760, "{first:?}");
     let read: usize = read_back(&mut intake, &mut slot).iter().map(|(_, values)| values.len()).sum();
     assert_eq!(read as u64, first.packets);
-    let rest = intake.take(&mut slot, &route(0), packets.iter().skip(read).map(Vec::as_slice));
+    let rest = offer(&mut intake, &mut slot, &route(0), packets.iter().skip(read).map(Vec::as_slice));
     assert!(rest.packets > 700, "{rest:?}");
 }
 
@@ -86,9 +99,9 @@ fn batches_are_closed_at_their_target_and_by_another_partition() {
     let mut slot = vec![0; BLOCK_BYTES_MAX];
     let mut intake = Intake::default();
     let packets = vec![vec![1; 1000]; BATCH_BYTES_TARGET / 1000 + 10];
-    intake.take(&mut slot, &route(0), packets.iter().map(Vec::as_slice));
-    intake.take(&mut slot, &route(1), [&b"other"[..]].into_iter());
-    intake.take(&mut slot, &route(0), [&b"back"[..]].into_iter());
+    offer(&mut intake, &mut slot, &route(0), packets.iter().map(Vec::as_slice));
+    offer(&mut intake, &mut slot, &route(1), [&b"other"[..]].into_iter());
+    offer(&mut intake, &mut slot, &route(0), [&b"back"[..]].into_iter());
     let partitions: Vec<u32> = read_back(&mut intake, &mut slot).iter().map(|(partition, _)| *partition).collect();
     assert_eq!(partitions, [0, 0, 1, 0]);
 }
@@ -100,7 +113,7 @@ fn the_largest_packet_fits_an_empty_block_with_all_its_dress() {
     let key = [9; 18];
     let dressed = Route { key: Some(&key), receive_time: true, ..route(0) };
     let packet = vec![3; PACKET_BYTES_MAX];
-    assert_eq!(intake.take(&mut slot, &dressed, [packet.as_slice()].into_iter()).packets, 1);
+    assert_eq!(offer(&mut intake, &mut slot, &dressed, [packet.as_slice()].into_iter()).packets, 1);
     assert_eq!(read_back(&mut intake, &mut slot)[0].1[0], packet);
 }
 
@@ -108,7 +121,7 @@ fn the_largest_packet_fits_an_empty_block_with_all_its_dress() {
 fn more_partitions_than_a_directory_holds_fill_the_block() {
     let mut slot = vec![0; BLOCK_BYTES_MAX];
     let mut intake = Intake::default();
-    let took = (0..200).take_while(|packet| !intake.take(&mut slot, &route(packet % 2), [&b"x"[..]].into_iter()).full).count();
+    let took = (0..200).take_while(|packet| !offer(&mut intake, &mut slot, &route(packet % 2), [&b"x"[..]].into_iter()).full).count();
     assert_eq!(took, block::BATCHES_MAX);
     assert_eq!(read_back(&mut intake, &mut slot).len(), block::BATCHES_MAX);
 }
@@ -118,10 +131,40 @@ fn the_block_remembers_its_first_packets_time() {
     let mut slot = vec![0; BLOCK_BYTES_MAX];
     let mut intake = Intake::default();
     assert_eq!((intake.first_ns(), intake.payload_bytes()), (None, 0));
-    intake.take(&mut slot, &route(0), [&b"a"[..]].into_iter());
-    intake.take(&mut slot, &Route { received_ns: NOW_NS + 5_000_000, ..route(0) }, [&b"b"[..]].into_iter());
+    offer(&mut intake, &mut slot, &route(0), [&b"a"[..]].into_iter());
+    offer(&mut intake, &mut slot, &Route { received_ns: NOW_NS + 5_000_000, ..route(0) }, [&b"b"[..]].into_iter());
     assert_eq!(intake.first_ns(), Some(NOW_NS));
     read_back(&mut intake, &mut slot);
     assert_eq!(block::header(&slot).expect("a slot").wall_ns.get(), NOW_NS);
     assert_eq!(intake.first_ns(), None);
+}
+
+/// A train of equal packets, with a shorter last one, taken in any pieces, is what its packets one by one are.
+#[test]
+fn a_train_is_its_packets() {
+    for (packet_bytes, packets, last_bytes) in
+        [(1, 3000, 1), (64, 1000, 64), (64, 1000, 13), (1400, 46, 1), (8000, 8, 7999), (9000, 7, 9000)]
+    {
+        let payload: Vec<u8> = (0..(packets - 1) * packet_bytes + last_bytes).map(|at: usize| at.to_le_bytes()[0] ^ at.to_le_bytes()[1]).collect();
+        let train = Train::new(&payload, Some(packet_bytes));
+        assert_eq!(train.packets(), packets);
+        for skip in [0, 1, packets / 2, packets - 1] {
+            let (mut whole, mut single) = (vec![0; BLOCK_BYTES_MAX], vec![0; BLOCK_BYTES_MAX]);
+            let (mut by_train, mut by_packet) = (Intake::default(), Intake::default());
+            let taken = by_train.take(&mut whole, &route(0), train.after(skip));
+            assert_eq!(taken, offer(&mut by_packet, &mut single, &route(0), payload.chunks(packet_bytes).skip(skip)));
+            assert_eq!(taken.packets as usize, packets - skip);
+            assert_eq!(read_back(&mut by_train, &mut whole), read_back(&mut by_packet, &mut single), "{packet_bytes} B");
+        }
+    }
+}
+
+#[test]
+fn an_empty_packet_is_a_record_too() {
+    let mut slot = vec![0; BLOCK_BYTES_MAX];
+    let mut intake = Intake::default();
+    let train = Train::new(&[], Some(64));
+    assert_eq!(train.packets(), 1);
+    assert_eq!(intake.take(&mut slot, &route(0), train), Taken { packets: 1, bytes: 0, full: false });
+    assert_eq!(read_back(&mut intake, &mut slot), [(0, vec![vec![]])]);
 }

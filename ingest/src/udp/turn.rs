@@ -2,7 +2,7 @@
 
 use super::listener::{Listen, Listener};
 use crate::admit::{self, Facts, Shed};
-use crate::intake::{Intake, KEY_BYTES, Route};
+use crate::intake::{Intake, KEY_BYTES, Route, Train};
 use crate::seal;
 use headworks_format::block::COUNTERS;
 use headworks_io::fatal::{Reason, fatal};
@@ -234,7 +234,8 @@ impl IngestLoop {
             received_ns: received.stamp_ns.unwrap_or(now_ns),
         };
         let mut taken = held.taken;
-        let count = received.count() as usize;
+        let train = Train::new(received.payload, received.segment_bytes.map(usize::from));
+        let count = train.packets();
         while taken < count {
             let slot = self.filler.claim();
             let facts = Facts { truncated: received.truncated, ring_full: slot.is_none(), disk_full: self.progress.disk_full() };
@@ -244,7 +245,7 @@ impl IngestLoop {
                 return None;
             }
             let Some(slot) = slot else { return Some(taken) };
-            let framed = self.intake.take(slot, &route, received.datagrams().skip(taken));
+            let framed = self.intake.take(slot, &route, train.after(taken));
             let counts = &mut self.listeners[place].counts;
             counts.received += framed.packets;
             counts.received_bytes += framed.bytes;

@@ -34,17 +34,9 @@ thread_local! {
 ///
 /// # Errors
 /// It does not hold.
-pub fn check(
-    promise: &'static str,
-    holds: bool,
-    found: impl FnOnce() -> String,
-) -> Result<(), Breach> {
+pub fn check(promise: &'static str, holds: bool, found: impl FnOnce() -> String) -> Result<(), Breach> {
     CHECKED.with_borrow_mut(|checked| *checked.entry(promise).or_default() += 1);
-    if holds {
-        Ok(())
-    } else {
-        Err(Breach::new(promise, found()))
-    }
+    if holds { Ok(()) } else { Err(Breach::new(promise, found())) }
 }
 
 /// How often each promise was checked on this thread since the last call.

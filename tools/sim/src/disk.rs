@@ -39,7 +39,7 @@ pub enum Broken {
     SyncForgetsNewest,
     /// Blanking changes nothing: writes of zeros are dropped.
     BlankLies,
-    /// A read gives one batch's last bytes changed together with its sums.
+    /// A read gives a header page whose base sequence is one too high, with a sum that fits.
     ReadForges,
 }
 
@@ -108,51 +108,29 @@ impl SimDisk {
 
     /// Makes a segment file of zeros, durable at once.
     pub fn make(&mut self) -> FileNumber {
-        self.files.push(File {
-            pristine: vec![0; self.segment_bytes],
-            medium: vec![0; self.segment_bytes],
-            ..File::default()
-        });
+        self.files.push(File { pristine: vec![0; self.segment_bytes], medium: vec![0; self.segment_bytes], ..File::default() });
         number(self.files.len() - 1)
     }
 
     /// Begins a write; returns its id.
-    pub fn begin_write(
-        &mut self,
-        file: FileNumber,
-        position: u64,
-        bytes: Vec<u8>,
-        fate: Fate,
-    ) -> u64 {
+    pub fn begin_write(&mut self, file: FileNumber, position: u64, bytes: Vec<u8>, fate: Fate) -> u64 {
         self.next_id += 1;
-        let write = Write {
-            id: self.next_id,
-            position: at(position),
-            bytes,
-            completed: false,
-            fate,
-        };
+        let write = Write { id: self.next_id, position: at(position), bytes, completed: false, fate };
         self.files[place(file)].unsynced.push(write);
         self.next_id
     }
 
     /// The write ends: reads see it from now on.
     pub fn complete_write(&mut self, file: FileNumber, id: u64) {
-        let write = self.files[place(file)]
-            .unsynced
-            .iter_mut()
-            .find(|write| write.id == id)
-            .expect("a write completes once, after it began");
+        let write =
+            self.files[place(file)].unsynced.iter_mut().find(|write| write.id == id).expect("a write completes once, after it began");
         write.completed = true;
     }
 
     /// An fdatasync starts: what it will make durable.
     #[must_use]
     pub fn begin_sync(&self, file: FileNumber) -> Vec<u64> {
-        let completed = self.files[place(file)]
-            .unsynced
-            .iter()
-            .filter(|write| write.completed);
+        let completed = self.files[place(file)].unsynced.iter().filter(|write| write.completed);
         completed.map(|write| write.id).collect()
     }
 
@@ -163,9 +141,7 @@ impl SimDisk {
             Broken::SyncForgetsNewest => drop(covered.pop()),
             _ => {}
         }
-        let (done, left) = std::mem::take(&mut self.files[place(file)].unsynced)
-            .into_iter()
-            .partition(|write| covered.contains(&write.id));
+        let (done, left) = std::mem::take(&mut self.files[place(file)].unsynced).into_iter().partition(|write| covered.contains(&write.id));
         self.files[place(file)].unsynced = left;
         let done: Vec<Write> = done;
         for write in done {
@@ -225,9 +201,7 @@ impl SimDisk {
 
     /// Makes the sector at a position unreadable until it is written again.
     pub fn make_unreadable(&mut self, file: FileNumber, position: u64) {
-        self.files[place(file)]
-            .unreadable
-            .insert(at(position) / SECTOR_BYTES);
+        self.files[place(file)].unreadable.insert(at(position) / SECTOR_BYTES);
     }
 
     /// Changes a byte of a sidecar; false if there is none.
@@ -251,11 +225,7 @@ impl SimDisk {
         let held = &self.files[place(file)];
         let range = at(position)..at(position) + bytes;
         held.pristine[range.clone()] == held.medium[range.clone()]
-            && held
-                .unreadable
-                .range(range.start / SECTOR_BYTES..range.end.div_ceil(SECTOR_BYTES))
-                .next()
-                .is_none()
+            && held.unreadable.range(range.start / SECTOR_BYTES..range.end.div_ceil(SECTOR_BYTES)).next().is_none()
     }
 
     /// Whether a disk without faults would hold exactly these bytes, durably.
@@ -267,10 +237,7 @@ impl SimDisk {
 
     fn spend(&mut self) -> Result<(), DiskError> {
         match &mut self.fuse {
-            Some(0) => Err(DiskError {
-                message: "the power is gone".into(),
-                full: false,
-            }),
+            Some(0) => Err(DiskError { message: "the power is gone".into(), full: false }),
             Some(left) => {
                 *left -= 1;
                 Ok(())
@@ -303,36 +270,20 @@ impl Disk for SimDisk {
         Ok(self.files.iter().enumerate().map(sized).collect())
     }
 
-    fn read(
-        &self,
-        file: FileNumber,
-        position: u64,
-        bytes: usize,
-        into: &mut Vec<u8>,
-    ) -> Result<usize, DiskError> {
+    fn read(&self, file: FileNumber, position: u64, bytes: usize, into: &mut Vec<u8>) -> Result<usize, DiskError> {
         let held = &self.files[place(file)];
         let from = at(position).min(held.medium.len());
         let end = (from + bytes).min(held.medium.len());
         let sectors = from / SECTOR_BYTES..end.div_ceil(SECTOR_BYTES);
         if let Some(sector) = held.unreadable.range(sectors).next() {
-            return Err(DiskError {
-                message: format!("{file}: sector {sector} cannot be read"),
-                full: false,
-            });
+            return Err(DiskError { message: format!("{file}: sector {sector} cannot be read"), full: false });
         }
         into[..end - from].copy_from_slice(&held.medium[from..end]);
-        let seen = held
-            .unsynced
-            .iter()
-            .filter(|write| write.completed && write.fate == Fate::Done);
+        let seen = held.unsynced.iter().filter(|write| write.completed && write.fate == Fate::Done);
         for write in seen {
-            let (first, last) = (
-                write.position.max(from),
-                (write.position + write.bytes.len()).min(end),
-            );
+            let (first, last) = (write.position.max(from), (write.position + write.bytes.len()).min(end));
             if first < last {
-                into[first - from..last - from]
-                    .copy_from_slice(&write.bytes[first - write.position..last - write.position]);
+                into[first - from..last - from].copy_from_slice(&write.bytes[first - write.position..last - write.position]);
             }
         }
         if self.broken == Broken::ReadForges && from == 0 {

@@ -27,14 +27,7 @@ impl Harm {
     pub fn new(mut random: Random, regime: Regime, segment_bytes: u64) -> Harm {
         let refused_parts = if random.chance(300) { 2 } else { 0 };
         let full_parts = if random.chance(300) { 300 } else { 0 };
-        Harm {
-            random,
-            regime,
-            injected: 0,
-            refused_parts,
-            full_parts,
-            segment_bytes,
-        }
+        Harm { random, regime, injected: 0, refused_parts, full_parts, segment_bytes }
     }
 
     /// What a latency is multiplied with.
@@ -51,11 +44,7 @@ impl Harm {
             return Ok(bytes);
         }
         self.injected += 1;
-        if self.random.chance(500) {
-            Ok(bytes / 2)
-        } else {
-            Err("input/output error".into())
-        }
+        if self.random.chance(500) { Ok(bytes / 2) } else { Err("input/output error".into()) }
     }
 
     /// The result of an fdatasync.
@@ -134,11 +123,7 @@ impl Harm {
         }
         for _ in 0..self.random.within(1, 3) {
             let file = self.random.pick(&files);
-            let regime = if self.regime == Regime::Mixed {
-                Regime::ALL[self.random.within(1, 5) as usize % 6].0
-            } else {
-                self.regime
-            };
+            let regime = if self.regime == Regime::Mixed { Regime::ALL[self.random.within(1, 5) as usize % 6].0 } else { self.regime };
             self.harm(regime, file, model, disk);
         }
     }

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-const USAGE: &str = "usage: headworks-sim (--seed N | --seeds N [--from N]) [--regime quiet|blocks|headers|records|sidecars|checkpoints|mixed]";
+const USAGE: &str =
+    "usage: headworks-sim (--seed N | --seeds N [--from N]) [--regime quiet|blocks|headers|records|sidecars|checkpoints|mixed]";
 
 /// Threads that run seeds.
 const THREADS: usize = 2;
@@ -36,20 +37,11 @@ fn main() -> ExitCode {
 }
 
 fn parse(words: &[String]) -> Result<Arguments, String> {
-    let mut arguments = Arguments {
-        first: 1,
-        count: 0,
-        single: false,
-        options: Options::default(),
-    };
+    let mut arguments = Arguments { first: 1, count: 0, single: false, options: Options::default() };
     let mut rest = words.iter();
     while let Some(word) = rest.next() {
         let value = rest.next().ok_or_else(|| format!("{word} needs a value"))?;
-        let number = || {
-            value
-                .parse::<u64>()
-                .map_err(|error| format!("{word} {value}: {error}"))
-        };
+        let number = || value.parse::<u64>().map_err(|error| format!("{word} {value}: {error}"));
         match word.as_str() {
             "--seed" => {
                 (arguments.first, arguments.count, arguments.single) = (number()?, 1, true);
@@ -71,9 +63,7 @@ fn parse(words: &[String]) -> Result<Arguments, String> {
 }
 
 fn replay(seed: u64, options: &Options) -> String {
-    let regime = options
-        .regime
-        .map_or(String::new(), |regime| format!(" --regime {}", regime.name()));
+    let regime = options.regime.map_or(String::new(), |regime| format!(" --regime {}", regime.name()));
     format!("cargo run --release -p headworks-sim -- --seed {seed}{regime}")
 }
 
@@ -147,11 +137,7 @@ fn many(arguments: &Arguments) -> ExitCode {
     summary(&outcomes, &checked, &arguments.options)
 }
 
-fn summary(
-    outcomes: &BTreeMap<u64, Outcome>,
-    checked: &BTreeMap<&'static str, u64>,
-    options: &Options,
-) -> ExitCode {
+fn summary(outcomes: &BTreeMap<u64, Outcome>, checked: &BTreeMap<&'static str, u64>, options: &Options) -> ExitCode {
     let sum = |count: fn(&Outcome) -> u64| outcomes.values().map(count).sum::<u64>();
     for (promise, times) in checked {
         println!("{times:>12}  {promise}");
@@ -183,10 +169,7 @@ fn summary(
         sum(|outcome| outcome.counts.faults),
         trace.value()
     );
-    let failed = outcomes
-        .values()
-        .filter(|outcome| outcome.breach.is_some())
-        .count();
+    let failed = outcomes.values().filter(|outcome| outcome.breach.is_some()).count();
     println!("{} passed, {failed} failed", outcomes.len() - failed);
     ExitCode::from(u8::from(failed > 0))
 }

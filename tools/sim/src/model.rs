@@ -2,8 +2,8 @@
 
 use crate::breach::{Breach, check};
 use crate::disk::SimDisk;
-use headworks_format::block::{self, COUNTERS};
 use headworks_format::Nonce;
+use headworks_format::block::{self, COUNTERS};
 use headworks_log::FileNumber;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -67,27 +67,13 @@ impl Model {
     ///
     /// # Errors
     /// An offset is given out twice or left out.
-    pub fn append(
-        &mut self,
-        sequence: u64,
-        file: FileNumber,
-        position: u64,
-        bytes: Vec<u8>,
-    ) -> Result<(), Breach> {
+    pub fn append(&mut self, sequence: u64, file: FileNumber, position: u64, bytes: Vec<u8>) -> Result<(), Breach> {
         let page = bytes.first_chunk().expect("a block has a head page");
-        let head = block::Head::parse(page).map_err(|fault| {
-            Breach::new(
-                "stamped blocks hold",
-                format!("block {sequence}: {fault:?}"),
-            )
-        })?;
+        let head = block::Head::parse(page).map_err(|fault| Breach::new("stamped blocks hold", format!("block {sequence}: {fault:?}")))?;
         let (nonce, records) = (head.nonce(), u64::from(head.header().records.get()));
         let mut batches = Vec::new();
         if !head.is_control() {
-            self.counters.insert(
-                sequence,
-                head.header().counters.map(|counter| counter.get()),
-            );
+            self.counters.insert(sequence, head.header().counters.map(|counter| counter.get()));
             batches.extend(head.placed().map(|placed| Batch {
                 partition: placed.partition.0,
                 base: placed.base_offset,
@@ -98,36 +84,14 @@ impl Model {
         }
         for batch in &batches {
             let next = self.next.entry(batch.partition).or_default();
-            check(
-                "offsets are dense and never given twice",
-                batch.base == *next,
-                || {
-                    format!(
-                        "partition {}: offset {} given, {next} is next",
-                        batch.partition, batch.base
-                    )
-                },
-            )?;
+            check("offsets are dense and never given twice", batch.base == *next, || {
+                format!("partition {}: offset {} given, {next} is next", batch.partition, batch.base)
+            })?;
             *next += u64::from(batch.records);
-            self.ends
-                .entry(sequence)
-                .or_default()
-                .push((batch.partition, *next));
-            self.ever
-                .entry((batch.partition, batch.base))
-                .or_default()
-                .push(bytes[batch.at..batch.at + batch.length].to_vec());
+            self.ends.entry(sequence).or_default().push((batch.partition, *next));
+            self.ever.entry((batch.partition, batch.base)).or_default().push(bytes[batch.at..batch.at + batch.length].to_vec());
         }
-        let block = Block {
-            nonce,
-            file,
-            position,
-            bytes,
-            batches,
-            records,
-            durable: false,
-            lost: false,
-        };
+        let block = Block { nonce, file, position, bytes, batches, records, durable: false, lost: false };
         self.live.insert(sequence, block);
         Ok(())
     }
@@ -138,23 +102,13 @@ impl Model {
     /// A block is not there.
     pub fn durable(&mut self, durable: u64, disk: &SimDisk, look: bool) -> Result<u64, Breach> {
         let mut newly = 0;
-        for (sequence, block) in self
-            .live
-            .range_mut(..durable)
-            .rev()
-            .take_while(|(_, block)| !block.durable)
-        {
+        for (sequence, block) in self.live.range_mut(..durable).rev().take_while(|(_, block)| !block.durable) {
             block.durable = true;
             newly += 1;
             check(
                 "durable blocks were synced after they were written",
                 !look || disk.should_hold(block.file, block.position, &block.bytes),
-                || {
-                    format!(
-                        "block {sequence} is called durable and {} does not hold it",
-                        block.file
-                    )
-                },
+                || format!("block {sequence} is called durable and {} does not hold it", block.file),
             )?;
         }
         Ok(newly)
@@ -190,17 +144,13 @@ impl Model {
     /// The counters of the last data block that was not cut.
     #[must_use]
     pub fn last_counters(&self) -> [u64; COUNTERS] {
-        self.counters
-            .last_key_value()
-            .map_or([0; COUNTERS], |(_, counters)| *counters)
+        self.counters.last_key_value().map_or([0; COUNTERS], |(_, counters)| *counters)
     }
 
     /// Whether these bytes were ever appended there.
     #[must_use]
     pub fn was_produced(&self, partition: u32, base: u64, bytes: &[u8]) -> bool {
-        self.ever
-            .get(&(partition, base))
-            .is_some_and(|all| all.iter().any(|known| known == bytes))
+        self.ever.get(&(partition, base)).is_some_and(|all| all.iter().any(|known| known == bytes))
     }
 
     /// The live batches: block number and bytes, by partition and offset.

@@ -166,8 +166,7 @@ impl<'a> Node<'a> {
 
     fn after(&mut self, delay_ns: u64, event: Event) {
         self.ties += 1;
-        self.events
-            .insert((self.world.now_ns + delay_ns, self.ties), event);
+        self.events.insert((self.world.now_ns + delay_ns, self.ties), event);
     }
 
     fn latency(&mut self) -> u64 {
@@ -220,13 +219,7 @@ impl<'a> Node<'a> {
 
     fn arrive(&mut self) {
         if self.waiting.is_none() && !self.closing {
-            let partitions: Vec<PartitionId> = self
-                .log
-                .view()
-                .partitions
-                .iter()
-                .map(|partition| partition.id)
-                .collect();
+            let partitions: Vec<PartitionId> = self.log.view().partitions.iter().map(|partition| partition.id).collect();
             self.waiting = Some(self.world.workload.block(&partitions, self.world.now_ns));
         }
         // Bursts and pauses: a pause of 20 ms lets the log confirm its last group.
@@ -238,11 +231,7 @@ impl<'a> Node<'a> {
         self.after(delay, Event::Arrival);
     }
 
-    fn synced(
-        &mut self,
-        file: FileNumber,
-        covered: Vec<u64>,
-    ) -> Result<Result<(), StorageFault>, Breach> {
+    fn synced(&mut self, file: FileNumber, covered: Vec<u64>) -> Result<Result<(), StorageFault>, Breach> {
         let result = self.world.harm.refuse_sync();
         if result.is_ok() {
             self.world.disk.end_sync(file, covered);
@@ -312,9 +301,7 @@ impl<'a> Node<'a> {
                     self.keep_stamped(buffer);
                 }
             },
-            Room::Wait(
-                Waiting::Depth | Waiting::Window | Waiting::Segment | Waiting::Roll,
-            ) => {}
+            Room::Wait(Waiting::Depth | Waiting::Window | Waiting::Segment | Waiting::Roll) => {}
         }
     }
 
@@ -328,30 +315,15 @@ impl<'a> Node<'a> {
     fn execute(&mut self, command: Command) -> Result<(), Breach> {
         let latency = self.latency();
         let event = match command {
-            Command::WriteBlock {
-                sequence,
-                source,
-                file,
-                position,
-                bytes,
-            } => {
+            Command::WriteBlock { sequence, source, file, position, bytes } => {
                 let block = self.stamped.remove(&sequence).expect("stamped just now");
                 let world = &mut *self.world;
-                world
-                    .model
-                    .append(sequence, file, position, block.clone())?;
-                let fate = world
-                    .harm
-                    .fate_of_block(source == Source::Checkpoint, &world.disk);
-                if std::env::var("DBG").is_ok() && (fate != crate::disk::Fate::Done || std::env::var("FROM").is_ok_and(|v| { let v: u64 = v.parse().unwrap(); sequence > v - 4 && sequence < v + 12 })) { eprintln!("block {sequence} {file} {position} {bytes} {fate:?} durable {}", self.log.durable()); }
+                world.model.append(sequence, file, position, block.clone())?;
+                let fate = world.harm.fate_of_block(source == Source::Checkpoint, &world.disk);
                 let id = world.disk.begin_write(file, position, block, fate);
                 Event::BlockWritten(sequence, file, id, bytes)
             }
-            Command::WritePage {
-                kind,
-                file,
-                position,
-            } => {
+            Command::WritePage { kind, file, position } => {
                 let mut page = [0; PAGE_BYTES];
                 match kind {
                     PageKind::Header => self.log.header_page(&mut page),
@@ -359,7 +331,6 @@ impl<'a> Node<'a> {
                 }
                 let world = &mut *self.world;
                 let fate = world.harm.fate_of_page(kind, &world.disk);
-                if std::env::var("DBG").is_ok() && fate != crate::disk::Fate::Done { eprintln!("page {kind:?} {file} {position} {fate:?}"); }
                 let id = world.disk.begin_write(file, position, page.to_vec(), fate);
                 Event::PageWritten(kind, file, id)
             }
@@ -379,11 +350,9 @@ impl<'a> Node<'a> {
         let positions = &self.log.view().positions;
         let (committed, durable) = (positions.committed.load(), positions.durable.load());
         let (written, submitted) = (positions.written.load(), positions.submitted.load());
-        check(
-            "positions are in order",
-            committed <= durable && durable <= written && written <= submitted,
-            || format!("submitted {submitted}, written {written}, durable {durable}, committed {committed}"),
-        )
+        check("positions are in order", committed <= durable && durable <= written && written <= submitted, || {
+            format!("submitted {submitted}, written {written}, durable {durable}, committed {committed}")
+        })
     }
 
     /// Jobs of the files thread that were under way when the power went got as far as chance has it.

@@ -13,9 +13,7 @@ impl Random {
     /// The stream `purpose` of a run.
     #[must_use]
     pub fn new(seed: u64, purpose: u64) -> Random {
-        let mut random = Random {
-            state: seed ^ purpose.wrapping_mul(0xd1b5_4a32_d192_ed03),
-        };
+        let mut random = Random { state: seed ^ purpose.wrapping_mul(0xd1b5_4a32_d192_ed03) };
         random.draw();
         random
     }

@@ -51,9 +51,7 @@ pub fn look(world: &mut World, view: &LaneView) -> Result<(), Breach> {
         Place::Sealed(segments) => {
             for segment in segments {
                 let bytes = disk.read_sidecar(segment.file).ok().flatten();
-                let sidecar = bytes
-                    .and_then(|bytes| Sidecar::parse(&bytes))
-                    .filter(|sidecar| sidecar.nonce == segment.nonce);
+                let sidecar = bytes.and_then(|bytes| Sidecar::parse(&bytes)).filter(|sidecar| sidecar.nonce == segment.nonce);
                 let Some(sidecar) = sidecar else { continue };
                 for entry in history::run_of(&sidecar.entries, partition, offset, 64 << 10) {
                     found += compare(disk, model, regime, (segment.file, segment.epoch), entry)?;
@@ -65,55 +63,31 @@ pub fn look(world: &mut World, view: &LaneView) -> Result<(), Breach> {
         }
     }
     world.counts.batches_read += found;
-    if std::env::var("DBG").is_ok() && found == 0 {
-        for i in view.open_indexes() { eprintln!("fresh base {} start {} len {}", i.base_sequence(), i.start_of(place), i.len()); }
-        for s in view.sealed() { eprintln!("{s:?}"); }
-        eprintln!("{:?}", history::find(view, place, offset, 64 << 10, None));
-    }
-    check(
-        "a kept offset is found",
-        found > 0 || regime != Regime::Quiet,
-        || format!("partition {partition}, offset {offset} of {start} to {end}"),
-    )
+    check("a kept offset is found", found > 0 || regime != Regime::Quiet, || {
+        format!("partition {partition}, offset {offset} of {start} to {end}")
+    })
 }
 
 /// One batch against the truth; 1 if it was served.
 ///
 /// # Errors
 /// It is false, or it is whole on the disk and not served.
-pub fn compare(
-    disk: &SimDisk,
-    model: &Model,
-    regime: Regime,
-    (file, epoch): (FileNumber, Epoch),
-    entry: &Entry,
-) -> Result<u64, Breach> {
-    let says = |what: &str| {
-        format!(
-            "partition {}, offset {}, {file} at {}: {what}",
-            entry.partition, entry.base_offset, entry.position
-        )
-    };
+pub fn compare(disk: &SimDisk, model: &Model, regime: Regime, (file, epoch): (FileNumber, Epoch), entry: &Entry) -> Result<u64, Breach> {
+    let says = |what: &str| format!("partition {}, offset {}, {file} at {}: {what}", entry.partition, entry.base_offset, entry.position);
     // Reads are of whole pages, so a bad sector beside the batch is in the way too.
     let from = entry.position / PAGE_BYTES as u64 * PAGE_BYTES as u64;
     let end = (entry.position + u64::from(entry.length)).next_multiple_of(PAGE_BYTES as u64);
     let pages = usize::try_from(end - from).expect("a batch is small");
     let Some(bytes) = read(disk, file, epoch, entry) else {
         let harmed = !disk.is_intact(file, from, pages);
-        check("only what is harmed is not served", harmed, || {
-            says("whole, and refused")
-        })?;
+        check("only what is harmed is not served", harmed, || says("whole, and refused"))?;
         return Ok(0);
     };
-    check(
-        "what is served was appended there",
-        model.was_produced(entry.partition.0, entry.base_offset, &bytes),
-        || says("never appended there"),
-    )?;
-    check(
-        "no fault shows in a quiet run",
-        regime != Regime::Quiet || disk.is_intact(file, entry.position, entry.length as usize),
-        || says("harmed in a quiet run"),
-    )?;
+    check("what is served was appended there", model.was_produced(entry.partition.0, entry.base_offset, &bytes), || {
+        says("never appended there")
+    })?;
+    check("no fault shows in a quiet run", regime != Regime::Quiet || disk.is_intact(file, entry.position, entry.length as usize), || {
+        says("harmed in a quiet run")
+    })?;
     Ok(1)
 }

@@ -57,10 +57,7 @@ impl Regime {
     /// Its name.
     #[must_use]
     pub fn name(self) -> &'static str {
-        Regime::ALL
-            .iter()
-            .find(|(regime, _)| *regime == self)
-            .map_or("", |(_, name)| name)
+        Regime::ALL.iter().find(|(regime, _)| *regime == self).map_or("", |(_, name)| name)
     }
 
     /// Whether no data block is ever harmed.

@@ -7,7 +7,7 @@ use crate::model::Model;
 use crate::node::{Counts, End, Node, World};
 use crate::random::Random;
 use crate::regime::Regime;
-use crate::restart::restart;
+use crate::restart::{forgot, restart};
 use crate::trace::Trace;
 use crate::workload::Workload;
 use headworks_format::{Epoch, LaneId, PairId};
@@ -29,11 +29,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options {
-            regime: None,
-            broken: Broken::Not,
-            look: true,
-        }
+        Options { regime: None, broken: Broken::Not, look: true }
     }
 }
 
@@ -65,10 +61,7 @@ pub fn run(seed: u64, options: &Options) -> Outcome {
     let segment_bytes = shape.pick(&[256 << 10, 384 << 10, 512 << 10]);
     let payload_bytes_max = usize::try_from(shape.within(4_000, 48_000)).expect("small");
     let mut world = World {
-        disk: SimDisk::new(
-            usize::try_from(segment_bytes).expect("small"),
-            options.broken,
-        ),
+        disk: SimDisk::new(usize::try_from(segment_bytes).expect("small"), options.broken),
         model: Model::default(),
         workload: Workload::new(Random::new(seed, WORKLOAD), payload_bytes_max),
         schedule: Random::new(seed, SCHEDULE),
@@ -82,12 +75,7 @@ pub fn run(seed: u64, options: &Options) -> Outcome {
     let config = config(&mut shape, segment_bytes);
     let breach = starts(&mut world, &mut shape, config).err();
     world.counts.faults = world.harm.injected;
-    Outcome {
-        regime,
-        counts: world.counts,
-        trace: world.trace.value(),
-        breach,
-    }
+    Outcome { regime, counts: world.counts, trace: world.trace.value(), breach }
 }
 
 fn config(shape: &mut Random, segment_bytes: u64) -> Config {
@@ -101,20 +89,12 @@ fn config(shape: &mut Random, segment_bytes: u64) -> Config {
         segment_bytes,
         segments_max: 10,
         entries_max: shape.pick(&[24, 200, 1_000]),
-        limits: Limits {
-            size_bytes: segment_bytes * shape.within(0, 5),
-            age_ns: shape.chance(200).then_some(20_000_000),
-        },
+        limits: Limits { size_bytes: segment_bytes * shape.within(0, 5), age_ns: shape.chance(200).then_some(20_000_000) },
     }
 }
 
 fn starts(world: &mut World, shape: &mut Random, mut config: Config) -> Result<(), Breach> {
-    let rules = Rules {
-        lane: config.lane,
-        segment_bytes: config.segment_bytes,
-        window_bytes: config.window_bytes,
-        alone: true,
-    };
+    let rules = Rules { lane: config.lane, segment_bytes: config.segment_bytes, window_bytes: config.window_bytes, alone: true };
     let streams_max = shape.within(1, 5);
     for start in 1..=shape.within(2, 7) {
         let recovered = restart(world, &rules)?;
@@ -140,38 +120,17 @@ fn ready(world: &mut World, config: Config, recovered: &Recovered, streams: u64)
     // The books go on where they stand on the disk.
     world.workload.counters = recovered.counters;
     let mut lanes = [recovered.partitions.clone()];
-    let streams: Vec<Stream> = (0..streams)
-        .map(|number| Stream {
-            name: format!("stream-{number}"),
-        })
-        .collect();
+    let streams: Vec<Stream> = (0..streams).map(|number| Stream { name: format!("stream-{number}") }).collect();
     catalog::extend(&mut lanes, &streams);
     let [partitions] = lanes;
-    let forgotten = |name: &str| name.starts_with("unnamed-");
-    if recovered
-        .partitions
-        .iter()
-        .any(|partition| forgotten(&partition.stream))
-    {
+    if forgot(recovered) {
         // Every checkpoint was harmed: names begin anew.
         world.model.names.clear();
     }
     for partition in &partitions {
-        world
-            .model
-            .names
-            .entry(partition.id.0)
-            .or_insert_with(|| partition.stream.clone());
+        world.model.names.entry(partition.id.0).or_insert_with(|| partition.stream.clone());
     }
-    world.model.next = partitions
-        .iter()
-        .map(|partition| (partition.id.0, partition.next_offset))
-        .collect();
-    world.model.start = world.model.start.max(
-        recovered
-            .segments
-            .first()
-            .map_or(recovered.next, |segment| segment.sealed.base_sequence),
-    );
+    world.model.next = partitions.iter().map(|partition| (partition.id.0, partition.next_offset)).collect();
+    world.model.start = world.model.start.max(recovered.segments.first().map_or(recovered.next, |segment| segment.sealed.base_sequence));
     Log::start(config, recovered, partitions)
 }

@@ -23,12 +23,7 @@ impl Workload {
     /// A producer of blocks whose payload is at most that large.
     #[must_use]
     pub fn new(random: Random, payload_bytes_max: usize) -> Workload {
-        Workload {
-            random,
-            next_record: 1,
-            counters: [0; COUNTERS],
-            payload_bytes_max,
-        }
+        Workload { random, next_record: 1, counters: [0; COUNTERS], payload_bytes_max }
     }
 
     /// A sealed block for some of the partitions, and how many batches it has.
@@ -42,44 +37,22 @@ impl Workload {
             let room = 200 + self.random.index(end - at - 199);
             let partition = self.random.pick(partitions);
             let room = room.min(end - at);
-            let (length, count, crc) =
-                self.batch(&mut block[at..at + room], partition, wall_ns / 1_000_000);
-            block::directory_entry(
-                &mut block,
-                batches,
-                partition,
-                at,
-                length,
-                count,
-                crc,
-                Some(0),
-            );
+            let (length, count, crc) = self.batch(&mut block[at..at + room], partition, wall_ns / 1_000_000);
+            block::directory_entry(&mut block, batches, partition, at, length, count, crc, Some(0));
             at += length;
             batches += 1;
             records += count;
         }
         self.counters[0] += u64::from(records);
         self.counters[3] += u64::from(records);
-        let seal = Seal {
-            payload_bytes: at - HEAD_BYTES,
-            batches,
-            records,
-            flags: 0,
-            wall_ns,
-            counters: self.counters,
-        };
+        let seal = Seal { payload_bytes: at - HEAD_BYTES, batches, records, flags: 0, wall_ns, counters: self.counters };
         let bytes = block::seal(&mut block, &seal);
         block.truncate(bytes);
         (block, batches)
     }
 
     /// Fills a batch of at most `room`; its length, records and CRC.
-    fn batch(
-        &mut self,
-        room: &mut [u8],
-        partition: PartitionId,
-        wall_ms: u64,
-    ) -> (usize, u32, u32) {
+    fn batch(&mut self, room: &mut [u8], partition: PartitionId, wall_ms: u64) -> (usize, u32, u32) {
         let (mut at, mut count) = (BATCH_HEADER_BYTES, 0);
         loop {
             let filler = self.random.index(900);
@@ -101,25 +74,14 @@ impl Workload {
         (at, count, batch::close(&mut room[..at], &closing))
     }
 
-    fn record(
-        &mut self,
-        out: &mut [u8],
-        partition: PartitionId,
-        delta: u32,
-        filler: usize,
-    ) -> usize {
+    fn record(&mut self, out: &mut [u8], partition: PartitionId, delta: u32, filler: usize) -> usize {
         let mut value = self.next_record.to_le_bytes().to_vec();
         value.extend_from_slice(&partition.0.to_le_bytes());
         let [pattern, ..] = (self.next_record ^ u64::from(partition.0)).to_le_bytes();
         value.resize(12 + filler, pattern);
         self.next_record += 1;
         let length = i64::try_from(value.len()).expect("small");
-        let body = 2
-            + record::varint_bytes(i64::from(delta))
-            + record::varint_bytes(-1)
-            + record::varint_bytes(length)
-            + value.len()
-            + 1;
+        let body = 2 + record::varint_bytes(i64::from(delta)) + record::varint_bytes(-1) + record::varint_bytes(length) + value.len() + 1;
         let mut at = record::write_varint(out, i64::try_from(body).expect("small"));
         out[at] = 0;
         at += 1;

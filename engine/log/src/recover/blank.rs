@@ -21,11 +21,7 @@ use headworks_format::segment::{DATA_FROM, PAGE_BYTES};
 /// # Errors
 /// A write or an fdatasync failed: a storage fault.
 pub fn blank<D: Disk>(disk: &mut D, file: FileNumber) -> Result<(), DiskError> {
-    let parts = [
-        (0, PAGE_BYTES),
-        (PAGE_BYTES, DATA_FROM - PAGE_BYTES),
-        (DATA_FROM, HEAD_BYTES),
-    ];
+    let parts = [(0, PAGE_BYTES), (PAGE_BYTES, DATA_FROM - PAGE_BYTES), (DATA_FROM, HEAD_BYTES)];
     let zeros = disk.buffer(DATA_FROM);
     for (position, bytes) in parts {
         disk.write(file, position as u64, &zeros.as_ref()[..bytes])?;

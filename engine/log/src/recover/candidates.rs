@@ -8,11 +8,9 @@
 use super::window::Window;
 use crate::disk::{Disk, DiskError, FileNumber};
 use headworks_format::block::{HEAD_BYTES, Head};
-use headworks_format::segment::{
-    DATA_FROM, HeaderPage, PAGE_BYTES, Persisted, SEGMENT_BYTES_READ_MIN, SegmentId, read_records,
-};
+use headworks_format::segment::{DATA_FROM, HeaderPage, PAGE_BYTES, Persisted, SEGMENT_BYTES_READ_MIN, SegmentId, read_records};
 use headworks_format::sidecar::Sidecar;
-use headworks_format::{Epoch, Chain, LaneId, Nonce, PairId, Sequence};
+use headworks_format::{Chain, Epoch, LaneId, Nonce, PairId, Sequence};
 
 /// What told which segment a file holds. In the order of trust where two files claim the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,11 +67,7 @@ enum Kind {
 ///
 /// # Errors
 /// The directory cannot be listed. A file that cannot be read is set aside, not skipped silently.
-pub fn candidates<D: Disk>(
-    disk: &D,
-    lane: LaneId,
-    segment_bytes: u64,
-) -> Result<Candidates, DiskError> {
+pub fn candidates<D: Disk>(disk: &D, lane: LaneId, segment_bytes: u64) -> Result<Candidates, DiskError> {
     let mut found = Candidates::default();
     let (mut logs, mut broken_sidecars) = (Vec::new(), Vec::new());
     for (file, bytes) in disk.files()? {
@@ -101,33 +95,20 @@ pub fn candidates<D: Disk>(
 /// later epoch begins proves nothing: it need not be its epoch's first.
 #[must_use]
 pub fn synced_through(kept: &[Candidate]) -> u64 {
-    let records = kept.iter().flat_map(|candidate| {
-        candidate
-            .records
-            .iter()
-            .map(|record| record.durable_through)
-    });
-    let sidecars = kept.iter().filter_map(|candidate| {
-        candidate
-            .sidecar
-            .as_ref()
-            .map(|sidecar| sidecar.end_sequence.0)
-    });
+    let records = kept.iter().flat_map(|candidate| candidate.records.iter().map(|record| record.durable_through));
+    let sidecars = kept.iter().filter_map(|candidate| candidate.sidecar.as_ref().map(|sidecar| sidecar.end_sequence.0));
     records.chain(sidecars).max().unwrap_or(0)
 }
 
 fn look<D: Disk>(disk: &D, file: FileNumber, bytes: u64, lane: LaneId, segment_bytes: u64, sidecar: Option<Sidecar>) -> Kind {
     if bytes != segment_bytes || bytes < SEGMENT_BYTES_READ_MIN as u64 {
-        return Kind::Aside(format!(
-            "{bytes} bytes, where a segment has {segment_bytes}"
-        ));
+        return Kind::Aside(format!("{bytes} bytes, where a segment has {segment_bytes}"));
     }
     let start = read_start(disk, file, bytes);
     let page = start.first_chunk::<PAGE_BYTES>().expect("read above");
     let header = HeaderPage::parse(page);
     let records: Vec<Persisted> = read_records(&start[PAGE_BYTES..DATA_FROM]).collect();
-    let Some((id, told_by)) = identify(&header, &records, sidecar.as_ref(), &start[DATA_FROM..], lane, segment_bytes)
-    else {
+    let Some((id, told_by)) = identify(&header, &records, sidecar.as_ref(), &start[DATA_FROM..], lane, segment_bytes) else {
         return if header == HeaderPage::Blank && records.is_empty() {
             Kind::Spare
         } else {
@@ -141,10 +122,7 @@ fn look<D: Disk>(disk: &D, file: FileNumber, bytes: u64, lane: LaneId, segment_b
         file,
         id,
         told_by,
-        records: records
-            .into_iter()
-            .filter(|record| record.nonce == id.nonce)
-            .collect(),
+        records: records.into_iter().filter(|record| record.nonce == id.nonce).collect(),
         sidecar: sidecar.filter(|sidecar| sidecar.nonce == id.nonce && sidecar.base_sequence == id.base_sequence),
     }))
 }
@@ -169,12 +147,11 @@ fn identify(
     lane: LaneId,
     segment_bytes: u64,
 ) -> Option<(SegmentId, ToldBy)> {
-    let recorded = |nonce: Nonce| records.iter().any(|record| record.nonce == nonce) || sidecar.is_some_and(|sidecar| sidecar.nonce == nonce);
+    let recorded =
+        |nonce: Nonce| records.iter().any(|record| record.nonce == nonce) || sidecar.is_some_and(|sidecar| sidecar.nonce == nonce);
     let first = id_of_first_block(block, segment_bytes);
     match (header, first) {
-        (HeaderPage::Present(id), Some(first))
-            if first.nonce != id.nonce && !recorded(id.nonce) && recorded(first.nonce) =>
-        {
+        (HeaderPage::Present(id), Some(first)) if first.nonce != id.nonce && !recorded(id.nonce) && recorded(first.nonce) => {
             Some((first, ToldBy::FirstBlock))
         }
         (HeaderPage::Present(id), _) => Some((*id, ToldBy::Header)),
@@ -185,10 +162,8 @@ fn identify(
 
 /// A record that names the block where blocks begin says all but the chain before it, which only that block would need.
 fn id_of_record(records: &[Persisted], lane: LaneId, segment_bytes: u64) -> Option<SegmentId> {
-    let first = records
-        .iter()
-        .filter(|record| record.names_block() && record.position == DATA_FROM as u64)
-        .max_by_key(|record| record.epoch)?;
+    let first =
+        records.iter().filter(|record| record.names_block() && record.position == DATA_FROM as u64).max_by_key(|record| record.epoch)?;
     Some(SegmentId {
         pair: PairId(0),
         lane,
@@ -223,12 +198,7 @@ fn keep_latest(mut logs: Vec<Candidate>, found: &mut Candidates) {
     // Two files that claim one segment: an astray page or block made one of them; the one with the better proof counts.
     logs.sort_by_key(|candidate| {
         let id = &candidate.id;
-        (
-            id.epoch,
-            id.base_sequence,
-            !candidate.records.is_empty() || candidate.sidecar.is_some(),
-            candidate.told_by,
-        )
+        (id.epoch, id.base_sequence, !candidate.records.is_empty() || candidate.sidecar.is_some(), candidate.told_by)
     });
     found.epoch = logs.last().map_or(Epoch(0), |latest| latest.id.epoch);
     let mut lowest = u64::MAX;

@@ -20,7 +20,7 @@ mod walk;
 mod window;
 
 pub use blank::blank;
-pub use walk::{Bounds, Depth, Stop, Walked, walk};
+pub use walk::{Bounds, Depth, Stop, Walked, reason, walk};
 pub use window::Window;
 
 use crate::disk::{Disk, DiskError, FileNumber};
@@ -132,26 +132,13 @@ pub fn recover<D: Disk>(disk: &mut D, rules: &Rules) -> Result<Recovered, DiskEr
 
 /// What is known before a block is read.
 fn begin(found: &Candidates) -> Recovered {
-    let mut recovered = Recovered {
-        epoch: found.epoch,
-        spares: found.spares.clone(),
-        left: found.superseded.clone(),
-        ..Recovered::default()
-    };
-    let aside = found
-        .set_aside
-        .iter()
-        .map(|(file, reason)| format!("{file} is left alone: {reason}"));
-    let headers = found.unreadable_headers.iter().map(|file| {
-        format!("{file} has an unreadable header page; its first block tells what it holds")
-    });
-    let sidecars = found
-        .broken_sidecars
-        .iter()
-        .map(|file| format!("{file} has a damaged sidecar; the segment is scanned instead"));
-    recovered
-        .notes
-        .extend(aside.chain(headers).chain(sidecars));
+    let mut recovered =
+        Recovered { epoch: found.epoch, spares: found.spares.clone(), left: found.superseded.clone(), ..Recovered::default() };
+    let aside = found.set_aside.iter().map(|(file, reason)| format!("{file} is left alone: {reason}"));
+    let headers =
+        found.unreadable_headers.iter().map(|file| format!("{file} has an unreadable header page; its first block tells what it holds"));
+    let sidecars = found.broken_sidecars.iter().map(|file| format!("{file} has a damaged sidecar; the segment is scanned instead"));
+    recovered.notes.extend(aside.chain(headers).chain(sidecars));
     if let Some(first) = found.kept.first() {
         (recovered.next, recovered.chain) = (first.id.base_sequence.0, first.id.base_chain);
     }
@@ -171,9 +158,7 @@ fn blank_left<D: Disk>(disk: &mut D, recovered: &mut Recovered) -> Result<(), Di
 /// Sequences that no file holds: a segment is missing. What follows is kept, and the gap is said.
 fn bridge(recovered: &mut Recovered, candidate: &Candidate) {
     let (from, to) = (recovered.next, candidate.id.base_sequence.0);
-    recovered.notes.push(format!(
-        "blocks {from} to {to} are in no file: a segment of the lane is missing"
-    ));
+    recovered.notes.push(format!("blocks {from} to {to} are in no file: a segment of the lane is missing"));
     recovered.next = to;
     recovered.chain = candidate.id.base_chain;
 }
@@ -188,10 +173,7 @@ fn take<D: Disk>(
     recovered: &mut Recovered,
 ) -> Result<bool, DiskError> {
     let next_base = rest.first().map(|next| next.id.base_sequence.0);
-    let sidecar = candidate
-        .sidecar
-        .as_ref()
-        .filter(|sidecar| next_base.is_none_or(|base| base == sidecar.end_sequence.0));
+    let sidecar = candidate.sidecar.as_ref().filter(|sidecar| next_base.is_none_or(|base| base == sidecar.end_sequence.0));
     // What a hole reserves stands in no sidecar: such a segment is walked again.
     if let Some(sidecar) = sidecar.filter(|sidecar| sidecar.holes.is_empty()) {
         heal_header(disk, candidate, rules, recovered)?;
@@ -210,11 +192,7 @@ fn take<D: Disk>(
         Depth::Payload => walked.end_position,
     };
     if let Stop::Cut { counted, fault } = walked.stop {
-        let cut = quarantine::Cut {
-            window_bytes: bounds.window_bytes,
-            counted,
-            fault,
-        };
+        let cut = quarantine::Cut { window_bytes: bounds.window_bytes, counted, fault };
         quarantine::tail(disk, candidate, &walked, &cut, recovered)?;
     }
     let ends = walked.stop != Stop::End;
@@ -235,18 +213,9 @@ fn take<D: Disk>(
     Ok(!ends)
 }
 
-fn bounds_of<D: Disk>(
-    disk: &D,
-    rules: &Rules,
-    synced: u64,
-    candidate: &Candidate,
-    rest: &[Candidate],
-) -> Bounds {
+fn bounds_of<D: Disk>(disk: &D, rules: &Rules, synced: u64, candidate: &Candidate, rest: &[Candidate]) -> Bounds {
     let next_base = rest.first().map(|next| next.id.base_sequence.0);
-    let sealed_end = candidate
-        .sidecar
-        .as_ref()
-        .map(|sidecar| sidecar.end_sequence.0);
+    let sealed_end = candidate.sidecar.as_ref().map(|sidecar| sidecar.end_sequence.0);
     let window_bytes = window_of(candidate, rules);
     // A sidecar with holes knows of damage that no head shows.
     let whole = next_base.is_some_and(|base| base <= synced) && candidate.sidecar.is_none();
@@ -261,68 +230,38 @@ fn bounds_of<D: Disk>(
 }
 
 /// Writes a header page again that could not be read, from what the first block says.
-fn heal_header<D: Disk>(
-    disk: &mut D,
-    candidate: &Candidate,
-    rules: &Rules,
-    recovered: &mut Recovered,
-) -> Result<(), DiskError> {
+fn heal_header<D: Disk>(disk: &mut D, candidate: &Candidate, rules: &Rules, recovered: &mut Recovered) -> Result<(), DiskError> {
     if candidate.told_by != ToldBy::FirstBlock {
         return Ok(());
     }
     let mut page = [0; PAGE_BYTES];
-    let id = SegmentId {
-        window_bytes: window_of(candidate, rules),
-        ..candidate.id
-    };
+    let id = SegmentId { window_bytes: window_of(candidate, rules), ..candidate.id };
     id.write(&mut page);
     let mut aligned = disk.buffer(PAGE_BYTES);
     aligned.as_mut()[..PAGE_BYTES].copy_from_slice(&page);
     disk.write(candidate.file, 0, &aligned.as_ref()[..PAGE_BYTES])?;
     disk.sync(candidate.file)?;
-    recovered
-        .notes
-        .push(format!("{}: its header page is written again", candidate.file));
+    recovered.notes.push(format!("{}: its header page is written again", candidate.file));
     Ok(())
 }
 
 fn window_of(candidate: &Candidate, rules: &Rules) -> u64 {
-    if candidate.id.window_bytes == 0 {
-        rules.window_bytes
-    } else {
-        candidate.id.window_bytes
-    }
+    if candidate.id.window_bytes == 0 { rules.window_bytes } else { candidate.id.window_bytes }
 }
 
 fn later_beyond_window<D: Disk>(disk: &D, rest: &[Candidate], window_bytes: u64) -> bool {
     rest.iter().any(|candidate| {
         let from = (DATA_FROM as u64 + window_bytes).next_multiple_of(HEAD_BYTES as u64);
-        candidate
-            .records
-            .iter()
-            .any(|record| record.names_block() && record.position >= from)
-            && {
-                let mut window = Window::new(disk, candidate.file, candidate.id.segment_bytes);
-                candidate
-                    .records
-                    .iter()
-                    .filter(|record| record.names_block() && record.position >= from)
-                    .any(|record| {
-                        window.head_at(record.position).is_some_and(|head| {
-                            head.nonce() == candidate.id.nonce && head.sequence() == record.sequence
-                        })
-                    })
-            }
+        candidate.records.iter().any(|record| record.names_block() && record.position >= from) && {
+            let mut window = Window::new(disk, candidate.file, candidate.id.segment_bytes);
+            candidate.records.iter().filter(|record| record.names_block() && record.position >= from).any(|record| {
+                window.head_at(record.position).is_some_and(|head| head.nonce() == candidate.id.nonce && head.sequence() == record.sequence)
+            })
+        }
     })
 }
 
-fn adopt(
-    candidate: &Candidate,
-    sidecar: &Sidecar,
-    walked: Walked,
-    newest_ns: u64,
-    recovered: &mut Recovered,
-) {
+fn adopt(candidate: &Candidate, sidecar: &Sidecar, walked: Walked, newest_ns: u64, recovered: &mut Recovered) {
     recovered.next = sidecar.end_sequence.0;
     recovered.chain = sidecar.end_chain;
     recovered.counters = sidecar.counters;
@@ -365,14 +304,7 @@ pub fn sidecar_of(candidate: &Candidate, walked: &Walked) -> Sidecar {
 
 fn note_holes(candidate: &Candidate, holes: &[Hole], recovered: &mut Recovered) {
     recovered.notes.extend(holes.iter().map(|hole| {
-        let (file, first, last) = (
-            candidate.file,
-            hole.sequence,
-            hole.sequence.0 + hole.blocks - 1,
-        );
-        format!(
-            "{file}: blocks {first} to {last} at byte {} cannot be read ({:?}); the rest is served",
-            hole.position, hole.state
-        )
+        let (file, first, last) = (candidate.file, hole.sequence, hole.sequence.0 + hole.blocks - 1);
+        format!("{file}: blocks {first} to {last} at byte {} cannot be read ({:?}); the rest is served", hole.position, hole.state)
     }));
 }

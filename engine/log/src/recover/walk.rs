@@ -4,9 +4,7 @@ use super::candidates::Candidate;
 use super::window::Window;
 use crate::decide::{Evidence, Member, Verdict, decide};
 use crate::disk::Disk;
-use headworks_format::block::{
-    BLOCK_BYTES_MIN, COUNTERS, Expected, HEAD_BYTES, Head, Validity, inspect,
-};
+use headworks_format::block::{BLOCK_BYTES_MIN, COUNTERS, Expected, HEAD_BYTES, Head, Validity, inspect};
 use headworks_format::checkpoint::{self, Partition};
 use headworks_format::segment::DATA_FROM;
 use headworks_format::sidecar::{Entry, Hole, HoleState};
@@ -86,12 +84,7 @@ pub struct Walked {
 }
 
 /// Walks a segment; `carried` are the partitions as the segment before left them.
-pub fn walk<D: Disk>(
-    disk: &D,
-    candidate: &Candidate,
-    bounds: &Bounds,
-    carried: &[Partition],
-) -> Walked {
+pub fn walk<D: Disk>(disk: &D, candidate: &Candidate, bounds: &Bounds, carried: &[Partition]) -> Walked {
     let id = &candidate.id;
     let mut walk = Walk {
         window: Window::new(disk, candidate.file, id.segment_bytes),
@@ -130,8 +123,7 @@ impl<D: Disk> Walk<'_, D> {
     /// Looks at the place of one block; false at the end.
     fn step(&mut self) -> bool {
         let (sequence, position) = (self.found.end_sequence, self.found.end_position);
-        if self.bounds.next_base.is_some_and(|base| sequence >= base)
-            || position + BLOCK_BYTES_MIN as u64 > self.candidate.id.segment_bytes
+        if self.bounds.next_base.is_some_and(|base| sequence >= base) || position + BLOCK_BYTES_MIN as u64 > self.candidate.id.segment_bytes
         {
             return false;
         }
@@ -164,9 +156,7 @@ impl<D: Disk> Walk<'_, D> {
         }
         let fault = validity.first_fault().unwrap_or("block");
         // A head that proves itself and has the expected number tells what its rotten body held.
-        let known = head
-            .filter(|_| validity.nonce && validity.lane && validity.sequence)
-            .map(|head| Known::of(&head, position));
+        let known = head.filter(|_| validity.nonce && validity.lane && validity.sequence).map(|head| Known::of(&head, position));
         self.refuse(fault, known)
     }
 
@@ -176,11 +166,7 @@ impl<D: Disk> Walk<'_, D> {
             valid: false,
             synced: sequence < self.bounds.synced,
             beyond_window: self.bounds.later_beyond_window || self.beyond_window(),
-            persisted: self
-                .candidate
-                .records
-                .iter()
-                .any(|record| record.names_block() && record.sequence.0 == sequence),
+            persisted: self.candidate.records.iter().any(|record| record.names_block() && record.sequence.0 == sequence),
             alone: self.bounds.alone,
             member: Member::Silent,
         };
@@ -218,28 +204,17 @@ impl<D: Disk> Walk<'_, D> {
     /// Leaves the hole behind: everything up to the next block of ours, or up to where the log is known to reach.
     fn pass_hole(&mut self, fault: &'static str, known: Option<Known>, state: HoleState) -> bool {
         let (sequence, position) = (self.found.end_sequence, self.found.end_position);
-        let from = known
-            .as_ref()
-            .map_or(position + HEAD_BYTES as u64, |known| known.end_position);
+        let from = known.as_ref().map_or(position + HEAD_BYTES as u64, |known| known.end_position);
         let below = self.bounds.next_base.unwrap_or(u64::MAX);
         let next = self.next_head(from, |found| found > sequence && found <= below);
         // What was not durable is no hole: behind the last durable block the log may end.
-        let reach = self
-            .bounds
-            .synced
-            .max(sequence + 1)
-            .min(self.bounds.next_base.unwrap_or(u64::MAX));
+        let reach = self.bounds.synced.max(sequence + 1).min(self.bounds.next_base.unwrap_or(u64::MAX));
         let (end_sequence, end_position) = match next {
             Some((found, at)) => (found, at),
             None if known.is_some() && reach == sequence + 1 => (reach, from),
             None => (reach, self.end_of_last_record(reach).unwrap_or(from)),
         };
-        let recorded = |wanted: u64| {
-            self.candidate
-                .records
-                .iter()
-                .find(move |record| record.names_block() && record.sequence.0 == wanted)
-        };
+        let recorded = |wanted: u64| self.candidate.records.iter().find(move |record| record.names_block() && record.sequence.0 == wanted);
         let chain = known
             .as_ref()
             .filter(|_| end_sequence == sequence + 1)
@@ -251,20 +226,8 @@ impl<D: Disk> Walk<'_, D> {
             .sum::<u64>();
         self.found.reserve(known.as_ref(), others);
         let (blocks, bytes) = (end_sequence - sequence, end_position - position);
-        self.found.holes.push(Hole {
-            sequence: Sequence(sequence),
-            blocks,
-            position,
-            bytes,
-            chain,
-            reason: reason(fault),
-            state,
-        });
-        (
-            self.found.end_sequence,
-            self.found.end_position,
-            self.found.end_chain,
-        ) = (end_sequence, end_position, chain);
+        self.found.holes.push(Hole { sequence: Sequence(sequence), blocks, position, bytes, chain, reason: reason(fault), state });
+        (self.found.end_sequence, self.found.end_position, self.found.end_chain) = (end_sequence, end_position, chain);
         true
     }
 
@@ -304,9 +267,7 @@ impl<D: Disk> Walk<'_, D> {
 
     /// Whether a head page at `position` says that it is a checkpoint's.
     fn is_control_at(&mut self, position: u64) -> bool {
-        self.window
-            .head_alone_at(position)
-            .is_some_and(|head| head.is_control())
+        self.window.head_alone_at(position).is_some_and(|head| head.is_control())
     }
 }
 
@@ -322,13 +283,7 @@ impl Known {
         Known {
             end_position: position + head.block_bytes() as u64,
             chain: head.chain(),
-            ends: if head.is_control() {
-                Vec::new()
-            } else {
-                head.placed()
-                    .map(|placed| Entry::of(&placed, position))
-                    .collect()
-            },
+            ends: if head.is_control() { Vec::new() } else { head.placed().map(|placed| Entry::of(&placed, position)).collect() },
         }
     }
 }
@@ -337,33 +292,15 @@ fn heads_only<'a>(page: &'a [u8], expected: &Expected) -> (Validity, Option<Head
     let Some(Ok(head)) = page.first_chunk::<HEAD_BYTES>().map(Head::parse) else {
         return (Validity::default(), None);
     };
-    let validity = Validity {
-        batches: true,
-        padding: true,
-        tail: true,
-        ..Validity::of_head(&head, expected)
-    };
+    let validity = Validity { batches: true, padding: true, tail: true, ..Validity::of_head(&head, expected) };
     (validity, Some(head))
 }
 
 /// The number that a hole's sidecar entry gives to the part that did not hold.
 #[must_use]
 pub fn reason(fault: &str) -> u32 {
-    let parts = [
-        "head page",
-        "directory",
-        "nonce",
-        "lane",
-        "sequence",
-        "chain",
-        "batch",
-        "padding",
-        "tail stamp",
-    ];
-    parts
-        .iter()
-        .position(|part| *part == fault)
-        .map_or(0, |place| u32::try_from(place + 1).expect("nine parts"))
+    let parts = ["head page", "directory", "nonce", "lane", "sequence", "chain", "batch", "padding", "tail stamp"];
+    parts.iter().position(|part| *part == fault).map_or(0, |place| u32::try_from(place + 1).expect("nine parts"))
 }
 
 impl Walked {
@@ -388,11 +325,7 @@ impl Walked {
     /// Later entries say exactly where a partition stands, also behind a hole. One that no readable checkpoint names
     /// keeps its number and its offsets under a name of its own: forgetting it would give its offsets out again.
     pub(super) fn advance(&mut self, entry: &Entry) {
-        let known = |partitions: &[Partition]| {
-            partitions
-                .iter()
-                .position(|partition| partition.id == entry.partition)
-        };
+        let known = |partitions: &[Partition]| partitions.iter().position(|partition| partition.id == entry.partition);
         if known(&self.starts).is_none() {
             self.starts.push(unnamed(entry));
         }
@@ -416,9 +349,7 @@ impl Walked {
         if let Some(known) = known {
             known.ends.iter().for_each(|entry| self.advance(entry));
         }
-        self.partitions
-            .iter_mut()
-            .for_each(|partition| partition.next_offset += others);
+        self.partitions.iter_mut().for_each(|partition| partition.next_offset += others);
     }
 }
 

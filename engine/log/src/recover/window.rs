@@ -42,10 +42,7 @@ impl<'a, D: Disk> Window<'a, D> {
         if !self.held(position, HEAD_BYTES).is_empty() {
             return self.held(position, HEAD_BYTES);
         }
-        match self
-            .disk
-            .read(self.file, position, HEAD_BYTES, &mut self.page)
-        {
+        match self.disk.read(self.file, position, HEAD_BYTES, &mut self.page) {
             Ok(HEAD_BYTES) => &self.page.as_ref()[..HEAD_BYTES],
             _ => &[],
         }
@@ -68,19 +65,13 @@ impl<'a, D: Disk> Window<'a, D> {
     /// The head page at `position`, if one stands there, reading ahead.
     pub fn head_at(&mut self, position: u64) -> Option<Head<'_>> {
         self.hold(position, HEAD_BYTES);
-        let page = self
-            .held(position, HEAD_BYTES)
-            .first_chunk::<HEAD_BYTES>()?;
+        let page = self.held(position, HEAD_BYTES).first_chunk::<HEAD_BYTES>()?;
         // Eight bytes rule out nearly every page before a sum is made.
-        page.starts_with(&MAGIC.to_le_bytes())
-            .then(|| Head::parse(page).ok())?
+        page.starts_with(&MAGIC.to_le_bytes()).then(|| Head::parse(page).ok())?
     }
 
     fn held(&self, position: u64, bytes: usize) -> &[u8] {
-        let Some(at) = position
-            .checked_sub(self.from)
-            .and_then(|at| usize::try_from(at).ok())
-        else {
+        let Some(at) = position.checked_sub(self.from).and_then(|at| usize::try_from(at).ok()) else {
             return &[];
         };
         let end = (at + bytes).min(self.filled);
@@ -88,29 +79,21 @@ impl<'a, D: Disk> Window<'a, D> {
     }
 
     fn hold(&mut self, position: u64, bytes: usize) {
-        let bytes = bytes
-            .min(usize::try_from(self.file_bytes.saturating_sub(position)).unwrap_or(usize::MAX));
+        let bytes = bytes.min(usize::try_from(self.file_bytes.saturating_sub(position)).unwrap_or(usize::MAX));
         if self.held(position, bytes).len() == bytes && bytes > 0 {
             return;
         }
         self.from = position;
-        let wanted = WINDOW_BYTES
-            .min(usize::try_from(self.file_bytes.saturating_sub(position)).unwrap_or(WINDOW_BYTES));
-        self.filled = self
-            .disk
-            .read(self.file, position, wanted, &mut self.buffer)
-            .unwrap_or_else(|_| self.fill_readable(position, wanted));
+        let wanted = WINDOW_BYTES.min(usize::try_from(self.file_bytes.saturating_sub(position)).unwrap_or(WINDOW_BYTES));
+        self.filled =
+            self.disk.read(self.file, position, wanted, &mut self.buffer).unwrap_or_else(|_| self.fill_readable(position, wanted));
     }
 
     /// One bad sector must not hide its neighbours: read page by page, leaving what cannot be read as 0xff.
     fn fill_readable(&mut self, position: u64, wanted: usize) -> usize {
         let mut at = 0;
         while at + HEAD_BYTES <= wanted {
-            let readable = matches!(
-                self.disk
-                    .read(self.file, position + at as u64, HEAD_BYTES, &mut self.page),
-                Ok(HEAD_BYTES)
-            );
+            let readable = matches!(self.disk.read(self.file, position + at as u64, HEAD_BYTES, &mut self.page), Ok(HEAD_BYTES));
             let target = &mut self.buffer.as_mut()[at..at + HEAD_BYTES];
             if readable {
                 target.copy_from_slice(&self.page.as_ref()[..HEAD_BYTES])

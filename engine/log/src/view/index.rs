@@ -55,10 +55,7 @@ pub struct OpenIndex {
 
 impl OpenIndex {
     pub(super) fn new(partitions: usize, entries_max: usize) -> OpenIndex {
-        assert!(
-            (1..=ENTRIES_MAX).contains(&entries_max),
-            "an index of {entries_max} batches, 1 to {ENTRIES_MAX}"
-        );
+        assert!((1..=ENTRIES_MAX).contains(&entries_max), "an index of {entries_max} batches, 1 to {ENTRIES_MAX}");
         let zeros = |count| (0..count).map(|_| AtomicU64::new(0)).collect();
         OpenIndex {
             nonce: AtomicU64::new(0),
@@ -67,47 +64,29 @@ impl OpenIndex {
             base_sequence: AtomicU64::new(0),
             starts: zeros(partitions),
             len: AtomicUsize::new(0),
-            rows: (0..entries_max)
-                .map(|_| Row(std::array::from_fn(|_| AtomicU64::new(0))))
-                .collect(),
+            rows: (0..entries_max).map(|_| Row(std::array::from_fn(|_| AtomicU64::new(0)))).collect(),
         }
     }
 
     /// Bytes that one index takes, for the sum printed at start.
     #[must_use]
     pub fn bytes(partitions: usize, entries_max: usize) -> usize {
-        entries_max * size_of::<Row>()
-            + partitions * size_of::<AtomicU64>()
-            + size_of::<OpenIndex>()
+        entries_max * size_of::<Row>() + partitions * size_of::<AtomicU64>() + size_of::<OpenIndex>()
     }
 
     pub(super) fn is_open(&self) -> bool {
         self.nonce.load(Ordering::Acquire) != 0
     }
 
-    pub(super) fn open(
-        &self,
-        file: FileNumber,
-        nonce: Nonce,
-        epoch: Epoch,
-        base_sequence: u64,
-        starts: impl Iterator<Item = u64>,
-    ) {
-        assert!(
-            !self.is_open() && nonce.0 != 0,
-            "index opened with nonce {nonce} over {}",
-            self.nonce.load(Ordering::Relaxed)
-        );
+    pub(super) fn open(&self, file: FileNumber, nonce: Nonce, epoch: Epoch, base_sequence: u64, starts: impl Iterator<Item = u64>) {
+        assert!(!self.is_open() && nonce.0 != 0, "index opened with nonce {nonce} over {}", self.nonce.load(Ordering::Relaxed));
         // Pairs with the Acquire fence of `read`: nobody takes what follows for the segment before.
         fence(Ordering::Release);
         self.len.store(0, Ordering::Relaxed);
         self.file.store(u64::from(file.0), Ordering::Relaxed);
         self.epoch.store(u64::from(epoch.0), Ordering::Relaxed);
         self.base_sequence.store(base_sequence, Ordering::Relaxed);
-        self.starts
-            .iter()
-            .zip(starts)
-            .for_each(|(cell, start)| cell.store(start, Ordering::Relaxed));
+        self.starts.iter().zip(starts).for_each(|(cell, start)| cell.store(start, Ordering::Relaxed));
         self.nonce.store(nonce.0, Ordering::Release);
     }
 
@@ -145,11 +124,7 @@ impl OpenIndex {
             slot.0,
             block_position,
         ];
-        self.rows[at]
-            .0
-            .iter()
-            .zip(cells)
-            .for_each(|(cell, value)| cell.store(value, Ordering::Relaxed));
+        self.rows[at].0.iter().zip(cells).for_each(|(cell, value)| cell.store(value, Ordering::Relaxed));
         self.len.store(at + 1, Ordering::Release);
     }
 
@@ -186,10 +161,7 @@ impl OpenIndex {
         if nonce == 0 {
             return None;
         }
-        let (file, epoch) = (
-            low(self.file.load(Ordering::Relaxed)),
-            low(self.epoch.load(Ordering::Relaxed)),
-        );
+        let (file, epoch) = (low(self.file.load(Ordering::Relaxed)), low(self.epoch.load(Ordering::Relaxed)));
         let seen = look(FileNumber(file), Nonce(nonce), Epoch(epoch));
         fence(Ordering::Acquire);
         (self.nonce.load(Ordering::Relaxed) == nonce).then_some(seen)
@@ -197,24 +169,14 @@ impl OpenIndex {
 
     /// The batches of a partition in order from place `from` on, those that end beyond `offset`.
     /// To be used under [`OpenIndex::read`]; allocates only what the caller collects.
-    pub fn batches(
-        &self,
-        partition: PartitionId,
-        offset: u64,
-        from: usize,
-    ) -> impl Iterator<Item = Found> + '_ {
+    pub fn batches(&self, partition: PartitionId, offset: u64, from: usize) -> impl Iterator<Item = Found> + '_ {
         (from.min(self.len())..self.len()).filter_map(move |at| {
             // One cell decides for most rows: the partition.
             if high(self.rows[at].0[1].load(Ordering::Relaxed)) != partition.0 {
                 return None;
             }
             let (entry, slot, block_position) = self.entry(at);
-            (entry.end_offset() > offset).then_some(Found {
-                entry,
-                slot,
-                block_position,
-                at,
-            })
+            (entry.end_offset() > offset).then_some(Found { entry, slot, block_position, at })
         })
     }
 
@@ -227,10 +189,7 @@ impl OpenIndex {
     /// Next offsets at the segment's start, for the sealed segment's record.
     #[must_use]
     pub fn starts(&self) -> Vec<u64> {
-        self.starts
-            .iter()
-            .map(|start| start.load(Ordering::Relaxed))
-            .collect()
+        self.starts.iter().map(|start| start.load(Ordering::Relaxed)).collect()
     }
 }
 

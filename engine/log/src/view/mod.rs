@@ -133,23 +133,11 @@ impl LaneView {
             high_watermark: AtomicU64::new(partition.next_offset),
         };
         let positions = Positions::default();
-        [
-            &positions.submitted,
-            &positions.written,
-            &positions.durable,
-            &positions.committed,
-        ]
-        .iter()
-        .for_each(|position| position.set(next));
-        let ids = partitions
-            .iter()
-            .map(|partition| partition.id.0 as usize + 1)
-            .max()
-            .unwrap_or(0);
+        [&positions.submitted, &positions.written, &positions.durable, &positions.committed].iter().for_each(|position| position.set(next));
+        let ids = partitions.iter().map(|partition| partition.id.0 as usize + 1).max().unwrap_or(0);
         let mut places = vec![u32::MAX; ids];
         for (place, partition) in partitions.iter().enumerate() {
-            places[partition.id.0 as usize] =
-                u32::try_from(place).expect("a lane has at most 2,048 partitions");
+            places[partition.id.0 as usize] = u32::try_from(place).expect("a lane has at most 2,048 partitions");
         }
         LaneView {
             places,
@@ -167,11 +155,7 @@ impl LaneView {
     /// The place of a partition in this lane; none if it is another lane's.
     #[must_use]
     pub fn place(&self, id: PartitionId) -> Option<usize> {
-        self.places
-            .get(id.0 as usize)
-            .copied()
-            .filter(|place| *place != u32::MAX)
-            .map(|place| place as usize)
+        self.places.get(id.0 as usize).copied().filter(|place| *place != u32::MAX).map(|place| place as usize)
     }
 
     /// Block number below which the log was given back.
@@ -189,11 +173,7 @@ impl LaneView {
     /// The indexes in use, oldest segment first.
     #[must_use]
     pub fn open_indexes(&self) -> Vec<&OpenIndex> {
-        let mut open: Vec<_> = self
-            .indexes
-            .iter()
-            .filter(|index| index.is_open())
-            .collect();
+        let mut open: Vec<_> = self.indexes.iter().filter(|index| index.is_open()).collect();
         open.sort_by_key(|index| index.base_sequence());
         open
     }
@@ -203,11 +183,7 @@ impl LaneView {
     pub fn sealed(&self) -> Vec<Arc<SealedSegment>> {
         let start = self.start();
         let sealed = self.sealed.read().unwrap_or_else(PoisonError::into_inner);
-        sealed
-            .iter()
-            .filter(|segment| segment.end_sequence > start)
-            .cloned()
-            .collect()
+        sealed.iter().filter(|segment| segment.end_sequence > start).cloned().collect()
     }
 
     /// Adds a segment whose sidecar is durable and forgets those below the start. For the files thread.
@@ -224,14 +200,8 @@ impl LaneView {
     #[must_use]
     pub fn log_start(&self, place: usize) -> u64 {
         let sealed = self.sealed().first().map(|segment| segment.starts[place]);
-        let open = || {
-            self.open_indexes()
-                .first()
-                .map(|index| index.start_of(place))
-        };
-        sealed
-            .or_else(open)
-            .unwrap_or_else(|| self.partitions[place].high_watermark())
+        let open = || self.open_indexes().first().map(|index| index.start_of(place));
+        sealed.or_else(open).unwrap_or_else(|| self.partitions[place].high_watermark())
     }
 
     pub(crate) fn set_start(&self, sequence: u64) {
@@ -251,13 +221,7 @@ impl LaneView {
         base_sequence: u64,
         partitions: &[Partition],
     ) {
-        self.indexes[index].open(
-            file,
-            nonce,
-            epoch,
-            base_sequence,
-            partitions.iter().map(|partition| partition.next_offset),
-        );
+        self.indexes[index].open(file, nonce, epoch, base_sequence, partitions.iter().map(|partition| partition.next_offset));
     }
 
     pub(crate) fn close_index(&self, index: usize) {
@@ -268,13 +232,9 @@ impl LaneView {
     pub(crate) fn publish_batches(&self, (index, first, last): (usize, usize, usize)) {
         for at in first..last {
             let entry: Entry = self.indexes[index].entry(at).0;
-            let place = self
-                .place(entry.partition)
-                .expect("the log appends to its own partitions only");
+            let place = self.place(entry.partition).expect("the log appends to its own partitions only");
             // Release: whoever sees the watermark sees the entry and the stamped slot behind it.
-            self.partitions[place]
-                .high_watermark
-                .store(entry.end_offset(), Ordering::Release);
+            self.partitions[place].high_watermark.store(entry.end_offset(), Ordering::Release);
         }
     }
 

@@ -1,6 +1,7 @@
 //! A directory that is in use, somebody else's, or made otherwise than the settings say.
 
 use crate::harness::node::Node;
+use crate::harness::program::{call, check_end, text_of};
 use crate::{check_refused, used};
 
 #[test]
@@ -24,6 +25,20 @@ fn second_instance_says_so_whatever_else_is_wrong() {
     let address = format!("kafka.address={}", first.address("kafka"));
     check_refused(&data, &["node.lanes=2", "node.name=other", &address], 75, &["directory in use"]);
     first.stop();
+}
+
+#[test]
+fn killed_node_can_be_started_again_at_once() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let data = folder.path().join("data");
+    // The kernel keeps the lock until the last writes have ended: that is waited for, not refused.
+    for _ in 0..5 {
+        Node::start(&data, &["node.lanes=1"]).kill();
+    }
+    let node = Node::start(&data, &["node.lanes=1"]);
+    assert_eq!(node.ledger().epoch(), 6, "epoch of the sixth start");
+    node.kill();
+    check_end(&call(["verify", &text_of(&data)]), 0, &["clean"]);
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! What the host refuses: ports, permissions, space, io_uring.
 
 use crate::harness::mount::Mounted;
+use crate::harness::node::Node;
+use crate::harness::packets::{self, named};
 use crate::harness::program::{PROGRAM, check_end, run_arguments, text_of};
-use crate::harness::{is_root, skip};
+use crate::harness::{is_root, skip, wait};
 use crate::{check_refused, refused_by};
+use std::io::{ErrorKind, Write as _};
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -142,22 +145,55 @@ fn directory_that_became_read_only_ends_with_74() {
     };
     let data = mounted.path().join("data");
     let before = crate::command(run_arguments(&data, &["node.lanes=1"]));
-    crate::harness::node::Node::start_by(before, &data).stop();
+    Node::start_by(before, &data).stop();
     mounted.make_read_only();
     let output = refused_by(crate::command(run_arguments(&data, &["node.lanes=1"])), &mounted.beside("node"));
     check_end(&output, 74, &["storage", &text_of(&data), "read-only"]);
 }
 
+/// A volume with so many bytes left.
+fn nearly_full(free_bytes: u64) -> Result<Mounted, String> {
+    let mounted = Mounted::ext4(32 << 20)?;
+    let mut ballast = std::fs::File::create(mounted.path().join("ballast")).expect("there is room for it");
+    // The file system takes some of it for itself, so the last pages end with an error where nothing is to be left.
+    for _ in 0..(mounted.free_bytes() - free_bytes) / 4096 {
+        match ballast.write_all(&[1; 4096]) {
+            Err(error) if error.kind() == ErrorKind::StorageFull => break,
+            written => written.expect("a fresh file system takes writes"),
+        }
+    }
+    Ok(mounted)
+}
+
 #[test]
-fn full_disk_at_the_first_start_ends_with_74() {
-    let mounted = match Mounted::ext4(16 << 20) {
+fn first_start_without_space_for_a_superblock_ends_with_74() {
+    let mounted = match nearly_full(0) {
         Ok(mounted) => mounted,
-        Err(why) => return skip("host::full_disk_at_the_first_start", &why),
+        Err(why) => return skip("host::first_start_without_space_for_a_superblock", &why),
     };
-    // Room for the superblock, none for a segment of 8 MiB.
-    let ballast = mounted.free_bytes() - (2 << 20);
-    std::fs::write(mounted.path().join("ballast"), vec![1; usize::try_from(ballast).expect("16 MiB")]).expect("there is room for it");
     let data = mounted.path().join("data");
     let output = refused_by(crate::command(run_arguments(&data, &["node.lanes=1"])), &mounted.beside("node"));
-    check_end(&output, 74, &["storage", "df -h"]);
+    check_end(&output, 74, &["storage", "space"]);
+}
+
+#[test]
+fn first_start_without_space_for_a_segment_is_ready_and_sheds() {
+    let mounted = match nearly_full(4 << 20) {
+        Ok(mounted) => mounted,
+        Err(why) => return skip("host::first_start_without_space_for_a_segment", &why),
+    };
+    let data = mounted.path().join("data");
+    let log = mounted.beside("node");
+    let node = Node::try_start(crate::command(run_arguments(&data, &["node.lanes=1", "log.ring=4MiB"])), &log);
+    let node = node.unwrap_or_else(|(status, text)| panic!("ended with {status}:\n{text}"));
+    assert!(node.status().warns("volume is full"), "{}", node.status().0);
+    // More than the ring takes: the rest is shed.
+    let sent: Vec<_> = (0..10_000).map(|number| named(0, number, 1000)).collect();
+    packets::send(&packets::source(node.udp()), &sent);
+    wait::until_true("packets are shed and counted", || {
+        let ledger = node.ledger();
+        (ledger.shed_for("disk_full") > 0 && ledger.pending() == 0, ledger.0.to_string())
+    });
+    node.ledger().assert_balanced();
+    node.stop();
 }

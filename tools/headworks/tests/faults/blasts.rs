@@ -15,7 +15,8 @@ fn blast(gro: bool) {
     for size in [64, 512, 1400, 8000] {
         // A fresh node for each size: the check reads the whole topic.
         let data = folder.path().join(format!("data-{size}"));
-        let node = Node::start(&data, &["node.lanes=2", SMALL_BUFFER, if gro { "listener.udp.gro=true" } else { "listener.udp.gro=false" }]);
+        let node =
+            Node::start(&data, &["node.lanes=2", SMALL_BUFFER, if gro { "listener.udp.gro=true" } else { "listener.udp.gro=false" }]);
         for gso in [false, true] {
             let load = Load { rate: "max", size, sources: 8, gso, until: ["--duration", Column::chosen().blast] };
             let run = folder.path().join(format!("run-{size}-{gso}.json"));

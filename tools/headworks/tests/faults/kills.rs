@@ -101,7 +101,12 @@ fn check_promises(data: &Path, promised: &Promised, what: &str) {
     }
     for ((partition, base), batch) in &promised.batches {
         let now = found.get(&(*partition, *base));
-        assert!(now == Some(batch), "{what}: partition {partition}, batch {base}: {} bytes now, {} seen", now.map_or(0, Bytes::len), batch.len());
+        assert!(
+            now == Some(batch),
+            "{what}: partition {partition}, batch {base}: {} bytes now, {} seen",
+            now.map_or(0, Bytes::len),
+            batch.len()
+        );
     }
     let (admitted, durable, listeners) = (ledger.lanes_admitted(), ledger.durable(), ledger.admitted());
     assert_eq!((admitted, durable), (records, records), "{what}: admitted and durable against the topic: {}", ledger.0);

@@ -56,7 +56,11 @@ fn fill(data: &Path, killed: bool) -> BTreeMap<i64, Vec<u8>> {
     packets::send(&packets::source(node.udp()), &sent);
     node.settled(PACKETS as u64);
     all_confirmed(data, PACKETS);
-    if killed { node.kill() } else { node.stop() }
+    if killed {
+        node.kill()
+    } else {
+        node.stop()
+    }
     (0..).zip(sent).collect()
 }
 
@@ -100,7 +104,13 @@ fn check_served(data: &Path, block: &Block, truth: &BTreeMap<i64, Vec<u8>>, what
     }
     let lost = |offset: i64| block.offsets.iter().any(|(base, count)| (*base..base + count).contains(&offset.unsigned_abs()));
     let missing: Vec<i64> = truth.keys().copied().filter(|offset| !served.contains_key(offset) && !lost(*offset)).collect();
-    assert!(missing.is_empty(), "{what}: {} offsets beside the block are not served, the first {:?}\n{}", missing.len(), missing.first(), node.log());
+    assert!(
+        missing.is_empty(),
+        "{what}: {} offsets beside the block are not served, the first {:?}\n{}",
+        missing.len(),
+        missing.first(),
+        node.log()
+    );
     // New records follow behind what was there, whatever became of it.
     packets::send(&packets::source(node.udp()), &[named(1, 0, 64)]);
     wait::until_true("a new record is durable", || {
