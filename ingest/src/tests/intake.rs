@@ -153,7 +153,7 @@ fn a_train_is_its_packets() {
             let (mut by_train, mut by_packet) = (Intake::default(), Intake::default());
             let taken = by_train.take(&mut whole, &route(0), train.after(skip));
             assert_eq!(taken, offer(&mut by_packet, &mut single, &route(0), payload.chunks(packet_bytes).skip(skip)));
-            assert_eq!(taken.packets as usize, packets - skip);
+            assert_eq!(taken.packets, (packets - skip) as u64);
             assert_eq!(read_back(&mut by_train, &mut whole), read_back(&mut by_packet, &mut single), "{packet_bytes} B");
         }
     }

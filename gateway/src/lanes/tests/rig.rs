@@ -23,10 +23,12 @@ pub const BASE_MS: i64 = 1_800_000_000_000;
 
 /// Files by number, and their sidecars.
 #[derive(Clone, Default)]
-pub struct Memory(Arc<Mutex<(BTreeMap<FileNumber, Vec<u8>>, BTreeMap<FileNumber, Vec<u8>>)>>);
+pub struct Memory(Arc<Mutex<(Files, Files)>>);
+
+type Files = BTreeMap<FileNumber, Vec<u8>>;
 
 impl Memory {
-    fn with<T>(&self, look: impl FnOnce(&mut BTreeMap<FileNumber, Vec<u8>>, &mut BTreeMap<FileNumber, Vec<u8>>) -> T) -> T {
+    fn with<T>(&self, look: impl FnOnce(&mut Files, &mut Files) -> T) -> T {
         let mut files = self.0.lock().expect("no test panics while it holds the files");
         let (segments, sidecars) = &mut *files;
         look(segments, sidecars)
