@@ -123,7 +123,7 @@ impl Harm {
         }
         for _ in 0..self.random.within(1, 3) {
             let file = self.random.pick(&files);
-            let regime = if self.regime == Regime::Mixed { Regime::ALL[self.random.within(1, 5) as usize % 6].0 } else { self.regime };
+            let regime = if self.regime == Regime::Mixed { Regime::ALL[1 + self.random.index(5)].0 } else { self.regime };
             self.harm(regime, file, model, disk);
         }
     }

@@ -179,7 +179,7 @@ impl<'a> Node<'a> {
             Event::Arrival => self.arrive(),
             Event::Look => {
                 reader::look(self.world, self.log.view())?;
-                let delay = self.world.schedule.within(100_000, 2_000_000);
+                let delay = self.world.schedule.within(500_000, 5_000_000);
                 self.after(delay, Event::Look);
             }
             Event::Retry => self.log.retry_segments(),

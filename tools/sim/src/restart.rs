@@ -40,7 +40,7 @@ pub fn restart(world: &mut World, rules: &Rules) -> Result<Recovered, Breach> {
     holes(world, &recovered, &before)?;
     let served = serve(world, &recovered)?;
     whole_is_served(world, &before, &served)?;
-    books(world, &recovered)?;
+    books(world, &recovered, &before)?;
     again(world, rules, &recovered)?;
     clean(world, rules, &recovered)?;
     Ok(recovered)
@@ -187,12 +187,14 @@ fn whole_is_served(world: &World, before: &Before, served: &BTreeSet<(u32, u64)>
 }
 
 /// Offsets go on behind everything that was not cut; names keep their numbers; counters are the last block's.
-fn books(world: &mut World, recovered: &Recovered) -> Result<(), Breach> {
+fn books(world: &mut World, recovered: &Recovered, before: &Before) -> Result<(), Breach> {
     let regime = world.harm.regime;
     let next: BTreeMap<u32, u64> = recovered.partitions.iter().map(|partition| (partition.id.0, partition.next_offset)).collect();
-    if regime == Regime::Checkpoints && forgot(recovered) {
-        // Every checkpoint was harmed: partitions without a record in the kept segments are forgotten.
+    if regime == Regime::Checkpoints && forgot(recovered, before) {
+        // What no readable checkpoint names and no readable batch belongs to is not known any more, nor are names.
         world.model.keep_partitions(|partition| next.contains_key(&partition));
+        world.model.names.clear();
+        world.model.names.extend(recovered.partitions.iter().map(|partition| (partition.id.0, partition.stream.clone())));
     }
     for (partition, end) in world.model.ends() {
         let found = next.get(&partition).copied().unwrap_or(0);
@@ -223,11 +225,10 @@ fn books(world: &mut World, recovered: &Recovered) -> Result<(), Breach> {
     Ok(())
 }
 
-/// Whether no checkpoint could be read, so that names, and partitions without a record, are not known any more.
-#[must_use]
-pub fn forgot(recovered: &Recovered) -> bool {
-    let mut partitions = recovered.partitions.iter();
-    recovered.partitions.is_empty() || partitions.any(|partition| partition.stream.starts_with("unnamed-"))
+/// Whether the newest checkpoint was harmed, which alone knows of partitions without a record in the kept segments.
+fn forgot(recovered: &Recovered, before: &Before) -> bool {
+    let newest = recovered.segments.last().map(|segment| segment.sealed.base_sequence);
+    newest.is_none_or(|base| !before.whole.contains(&base))
 }
 
 /// Recovery of what recovery left is the same again.

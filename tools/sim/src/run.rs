@@ -7,7 +7,7 @@ use crate::model::Model;
 use crate::node::{Counts, End, Node, World};
 use crate::random::Random;
 use crate::regime::Regime;
-use crate::restart::{forgot, restart};
+use crate::restart::restart;
 use crate::trace::Trace;
 use crate::workload::Workload;
 use headworks_format::{Epoch, LaneId, PairId};
@@ -123,10 +123,6 @@ fn ready(world: &mut World, config: Config, recovered: &Recovered, streams: u64)
     let streams: Vec<Stream> = (0..streams).map(|number| Stream { name: format!("stream-{number}") }).collect();
     catalog::extend(&mut lanes, &streams);
     let [partitions] = lanes;
-    if forgot(recovered) {
-        // Every checkpoint was harmed: names begin anew.
-        world.model.names.clear();
-    }
     for partition in &partitions {
         world.model.names.entry(partition.id.0).or_insert_with(|| partition.stream.clone());
     }

@@ -12,11 +12,11 @@ fn check(seeds: core::ops::Range<u64>, options: &Options) {
     }
 }
 
-/// Promises that were broken over some seeds.
-fn broken(broken: Broken, look: bool) -> Vec<&'static str> {
+/// The first promise that is seen to be broken over some seeds.
+fn broken(broken: Broken, look: bool) -> &'static str {
     let options = Options { regime: Some(Regime::Quiet), broken, look };
-    let breaches = (1..30).filter_map(|seed| run(seed, &options).breach);
-    breaches.map(|breach| breach.promise).collect()
+    let mut breaches = (1..30).filter_map(|seed| run(seed, &options).breach);
+    breaches.next().expect("29 seeds on a disk that breaks its contract").promise
 }
 
 #[test]
@@ -47,30 +47,28 @@ fn a_seed_replays_exactly() {
 
 #[test]
 fn a_sync_that_lies_is_found_at_once() {
-    let found = broken(Broken::SyncLies, true);
-    assert!(found.contains(&"durable blocks were synced after they were written"), "{found:?}");
+    assert_eq!(broken(Broken::SyncLies, true), "durable blocks were synced after they were written");
 }
 
 #[test]
 fn a_sync_that_lies_is_found_after_a_crash() {
-    let found = broken(Broken::SyncLies, false);
-    assert!(found.contains(&"durable blocks outlive a crash"), "{found:?}");
+    assert_eq!(broken(Broken::SyncLies, false), "durable blocks outlive a crash");
 }
 
 #[test]
 fn a_sync_that_forgets_one_write_is_found_after_a_crash() {
     let found = broken(Broken::SyncForgetsNewest, false);
-    assert!(!found.is_empty(), "{} seeds of 29 found it", found.len());
+    assert!(!found.is_empty(), "{found}");
 }
 
 #[test]
 fn a_blank_that_lies_is_found() {
     let found = broken(Broken::BlankLies, true);
-    assert!(!found.is_empty(), "{} seeds of 29 found it", found.len());
+    assert!(!found.is_empty(), "{found}");
 }
 
 #[test]
 fn a_read_that_forges_is_found() {
     let found = broken(Broken::ReadForges, true);
-    assert!(!found.is_empty(), "{} seeds of 29 found it", found.len());
+    assert!(!found.is_empty(), "{found}");
 }

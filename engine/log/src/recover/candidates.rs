@@ -129,8 +129,13 @@ fn look<D: Disk>(disk: &D, file: FileNumber, bytes: u64, lane: LaneId, segment_b
 
 /// The pages up to the first block's head; one that cannot be read is 0xff, so that it hides none of the others.
 fn read_start<D: Disk>(disk: &D, file: FileNumber, file_bytes: u64) -> Vec<u8> {
+    const START_BYTES: usize = DATA_FROM + HEAD_BYTES;
+    let mut whole = disk.buffer(START_BYTES);
+    if matches!(disk.read(file, 0, START_BYTES, &mut whole), Ok(START_BYTES)) {
+        return whole.as_ref()[..START_BYTES].to_vec();
+    }
     let mut window = Window::new(disk, file, file_bytes);
-    let mut start = Vec::with_capacity(DATA_FROM + HEAD_BYTES);
+    let mut start = Vec::with_capacity(START_BYTES);
     for position in (0..=DATA_FROM as u64).step_by(PAGE_BYTES) {
         start.extend_from_slice(window.readable_page_at(position));
     }

@@ -36,7 +36,7 @@ fn written() -> (Image, Vec<Block>) {
         rot::all_confirmed(&data, sent);
         if run == 0 { node.stop() } else { node.kill() }
     }
-    let image = Image::of(&data.join("lane-00"));
+    let image = Image::of(&data);
     let report = look(&image);
     assert_eq!((report.damage.len(), report.records), (0, sent as u64), "before any flip: {report:?}");
     let blocks: Vec<Block> = image.blocks().into_iter().filter(|block| !block.offsets.is_empty()).collect();

@@ -1,5 +1,8 @@
 //! A lane's directory in memory: read by the product's own check, and flipped at will; and where its blocks are, read by FORMAT.md alone.
 
+use headworks_format::LaneId;
+use headworks_io::Volume;
+use headworks_lane::{LaneDisk, lane_folder};
 use headworks_log::{Disk, DiskError, FileNumber};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -30,18 +33,18 @@ pub struct Block {
 }
 
 impl Image {
-    /// Reads a lane's folder.
-    pub fn of(folder: &Path) -> Image {
+    /// Reads lane 0 of a data directory.
+    pub fn of(data: &Path) -> Image {
+        let folder = Volume::peek(data).and_then(|volume| volume.folder(&lane_folder(LaneId(0))));
+        let folder = folder.expect("a data directory has a lane 0");
+        let path = folder.path().to_owned();
+        let disk = LaneDisk::new(folder, None);
         let mut image = Image::default();
-        for entry in std::fs::read_dir(folder).expect("a lane's folder lists") {
-            let path = entry.expect("an entry").path();
-            let number = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok()).map(FileNumber);
-            let files = match path.extension().and_then(|ending| ending.to_str()) {
-                Some("seg") => &mut image.segments,
-                Some("idx") => &mut image.sidecars,
-                _ => continue,
-            };
-            files.insert(number.expect("files are named by numbers"), std::fs::read(&path).expect("a file reads"));
+        for (file, _) in disk.files().expect("a lane lists") {
+            image.segments.insert(file, std::fs::read(path.join(file.to_string())).expect("a segment reads"));
+            if let Some(bytes) = disk.read_sidecar(file).expect("a sidecar reads") {
+                image.sidecars.insert(file, bytes);
+            }
         }
         image
     }

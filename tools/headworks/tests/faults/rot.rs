@@ -32,7 +32,7 @@ fn one_flipped_bit_costs_its_block_at_most_and_nothing_false_is_served() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let whole = folder.path().join("whole");
     let truth = fill(&whole, random.below(2) == 0);
-    let blocks: Vec<Block> = Image::of(&whole.join("lane-00")).blocks();
+    let blocks: Vec<Block> = Image::of(&whole).blocks();
     assert!(blocks.iter().map(|block| block.file).collect::<std::collections::BTreeSet<_>>().len() >= 3, "a few segments");
     for round in 0..Column::chosen().rotten_starts {
         let data = folder.path().join(format!("rotten-{round}"));

@@ -1,0 +1,435 @@
+//! A log driven by hand: orders are held back until the test ends them, in any order and with any outcome.
+//!
+//! The rig keeps books of its own and compares them with the log after every step ([`Rig::check`]): a block counts as
+//! durable only if a sync that the log ordered *after* the block's write had been reported has been reported too, and so
+//! for every block before it. Nothing of that is read from the log itself.
+
+use crate::append::{Command, Config, PageKind, Room, SealOrder, Source, StorageFault};
+use crate::recover::Recovered;
+use crate::retain::Limits;
+use crate::view::SealedSegment;
+use crate::{FileNumber, Log};
+use headworks_format::block::{self, BLOCK_BYTES_MIN, COUNTERS, HEAD_BYTES, Head, Seal};
+use headworks_format::checkpoint::{self, Partition};
+use headworks_format::segment::{DATA_FROM, PAGE_BYTES, Persisted, read_records};
+use headworks_format::{Epoch, LaneId, Nonce, PairId, PartitionId, batch, checksum, record};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Bytes of every block that the rig makes.
+pub const BLOCK_BYTES: u64 = BLOCK_BYTES_MIN as u64;
+/// The lane's partitions: ids have a gap, and their order is not that of their places.
+pub const IDS: [u32; 3] = [4, 0, 2];
+/// Wall time of the first block; each is one later.
+pub const WALL_NS: u64 = 1_000;
+
+/// How an order ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Whole,
+    /// A write of fewer bytes than ordered.
+    Short,
+    Refused,
+}
+
+/// A log that nothing holds up but its segments of so many blocks, the checkpoint among them.
+pub fn config(blocks: u64) -> Config {
+    Config {
+        pair: PairId(7),
+        lane: LaneId(3),
+        epoch: Epoch(5),
+        window_bytes: 1 << 30,
+        depth: 1_000,
+        blocks_max: 1_000,
+        segment_bytes: DATA_FROM as u64 + blocks * BLOCK_BYTES,
+        segments_max: 64,
+        entries_max: 1_000,
+        limits: Limits { size_bytes: 1 << 30, age_ns: None },
+    }
+}
+
+pub fn partitions() -> Vec<Partition> {
+    let named = |id: u32| Partition { id: PartitionId(id), stream: format!("stream-{id}"), number: 3, next_offset: 0, log_start: 0 };
+    IDS.map(named).to_vec()
+}
+
+/// A sealed block of these batches, each (place of its partition, records).
+pub fn sealed(batches: &[(usize, u32)], wall_ns: u64, counters: [u64; COUNTERS]) -> Vec<u8> {
+    let mut block = vec![0; BLOCK_BYTES_MIN];
+    let mut at = HEAD_BYTES;
+    for (place, (partition, records)) in batches.iter().enumerate() {
+        let (from, body) = (at, at + batch::BATCH_HEADER_BYTES);
+        at = (0..*records).fold(body, |at, delta| at + frame(&mut block[at..], delta));
+        let records_crc = checksum::crc32c(&block[body..at]);
+        let closing = batch::Closing { records: *records, records_crc, base_timestamp_ms: 1, max_timestamp_ms: 1 };
+        let crc = batch::close(&mut block[from..at], &closing);
+        block::directory_entry(&mut block, place, PartitionId(IDS[*partition]), from, at - from, *records, crc, Some(0));
+    }
+    let records = batches.iter().map(|(_, records)| records).sum();
+    let seal = Seal { payload_bytes: at - HEAD_BYTES, batches: batches.len(), records, flags: 0, wall_ns, counters };
+    assert_eq!(block::seal(&mut block, &seal) as u64, BLOCK_BYTES, "the batches fit the smallest block");
+    block
+}
+
+/// A record without key, value or headers.
+fn frame(out: &mut [u8], delta: u32) -> usize {
+    let delta = i64::from(delta);
+    let mut at = record::write_varint(out, i64::try_from(5 + record::varint_bytes(delta)).expect("small"));
+    out[at] = 0;
+    at += 1;
+    for field in [0, delta, -1, -1, 0] {
+        at += record::write_varint(&mut out[at..], field);
+    }
+    at
+}
+
+/// A page that the log filled when it ordered its write.
+#[derive(Debug, Clone)]
+pub struct Page {
+    pub kind: PageKind,
+    pub file: FileNumber,
+    pub position: u64,
+    pub bytes: Box<[u8; PAGE_BYTES]>,
+}
+
+pub struct Rig {
+    pub log: Log,
+    pub now_ns: u64,
+    /// Orders that have not ended, oldest first.
+    pub held: Vec<Command>,
+    /// Every block of the run as it was stamped.
+    pub blocks: BTreeMap<u64, Vec<u8>>,
+    pub pages: Vec<Page>,
+    /// Every sidecar ordered.
+    pub seals: Vec<SealOrder>,
+    /// Files handed out.
+    pub files: u32,
+    batches: BTreeMap<u64, Vec<(usize, u32)>>,
+    places: BTreeMap<u64, FileNumber>,
+    written: BTreeSet<u64>,
+    /// What the sync under way covers, fixed when it was ordered.
+    covered: BTreeSet<u64>,
+    durable: BTreeSet<u64>,
+    arrived: u64,
+    rolls: u64,
+}
+
+impl Rig {
+    /// A log that has ordered its first spares and has no segment yet.
+    pub fn new(config: Config) -> Rig {
+        let mut rig = Rig {
+            log: Log::start(config, &Recovered::default(), partitions()),
+            now_ns: 0,
+            held: Vec::new(),
+            blocks: BTreeMap::new(),
+            pages: Vec::new(),
+            seals: Vec::new(),
+            files: 0,
+            batches: BTreeMap::new(),
+            places: BTreeMap::new(),
+            written: BTreeSet::new(),
+            covered: BTreeSet::new(),
+            durable: BTreeSet::new(),
+            arrived: 0,
+            rolls: 0,
+        };
+        rig.take();
+        rig
+    }
+
+    /// A log whose first segment is open, its checkpoint, block 0, durable, and nothing held.
+    pub fn ready(config: Config) -> Rig {
+        let mut rig = Rig::new(config);
+        rig.end_all(|order| *order == Command::MakeSegment);
+        rig.roll();
+        rig.settle();
+        rig.pages.clear();
+        rig
+    }
+
+    /// Appends a block of these batches without asking for room; its number.
+    pub fn append_batches(&mut self, batches: &[(usize, u32)]) -> u64 {
+        self.arrived += batches.iter().map(|(_, records)| u64::from(*records)).sum::<u64>();
+        let mut counters = [0; COUNTERS];
+        counters[0] = self.arrived;
+        let mut block = sealed(batches, WALL_NS + self.blocks.len() as u64, counters);
+        self.log.append(&mut block, 100 + self.blocks.len() as u64);
+        self.keep(block, batches)
+    }
+
+    /// Appends a block of one record of the first partition.
+    pub fn append(&mut self) -> u64 {
+        self.append_batches(&[(0, 1)])
+    }
+
+    /// Rolls; the checkpoint's number. Nonces are 1, 2, 3 …
+    pub fn roll(&mut self) -> u64 {
+        self.rolls += 1;
+        let nonce = Nonce(self.rolls);
+        let mut buffer = vec![0xa5; BLOCK_BYTES_MIN];
+        self.log.roll(nonce, self.now_ns, &mut buffer);
+        self.keep(buffer, &[])
+    }
+
+    pub fn close(&mut self, counters: [u64; COUNTERS]) -> u64 {
+        let mut buffer = vec![0xa5; BLOCK_BYTES_MIN];
+        self.log.close(self.now_ns, counters, &mut buffer);
+        self.keep(buffer, &[])
+    }
+
+    fn keep(&mut self, block: Vec<u8>, batches: &[(usize, u32)]) -> u64 {
+        let sequence = block::header(&block).expect("a block").sequence.get();
+        assert_eq!(sequence, self.blocks.len() as u64, "numbers are dense");
+        self.blocks.insert(sequence, block);
+        self.batches.insert(sequence, batches.to_vec());
+        self.take();
+        sequence
+    }
+
+    pub fn room(&self) -> Room {
+        self.log.room(BLOCK_BYTES_MIN, 1)
+    }
+
+    pub fn tick(&mut self) {
+        self.log.tick(self.now_ns);
+        self.take();
+    }
+
+    fn take(&mut self) {
+        while let Some(order) = self.log.command() {
+            match order {
+                Command::WritePage { kind, file, position } => {
+                    let mut bytes = Box::new([0; PAGE_BYTES]);
+                    match kind {
+                        PageKind::Header => self.log.header_page(&mut bytes),
+                        PageKind::Records => self.log.record_page(&mut bytes[..]),
+                    }
+                    self.pages.push(Page { kind, file, position, bytes });
+                }
+                Command::WriteBlock { sequence, file, .. } => {
+                    self.places.insert(sequence, file);
+                }
+                Command::Sync { file } => {
+                    self.covered = self.written.iter().copied().filter(|block| self.places[block] == file).collect();
+                }
+                Command::Seal(order) => self.seals.push(order),
+                Command::MakeSegment | Command::Blank { .. } => {}
+            }
+            self.held.push(order);
+        }
+        self.check();
+    }
+
+    /// Compares the published positions and watermarks with the rig's own books.
+    fn check(&self) {
+        let view = self.log.view();
+        let [submitted, written, durable, committed] = self.positions();
+        assert!(submitted >= written && written >= durable && durable == committed, "{submitted} {written} {durable} {committed}");
+        assert_eq!(submitted, self.log.next, "submitted");
+        let prefix = |of: &BTreeSet<u64>| (0..).take_while(|block| of.contains(block)).count() as u64;
+        assert!(written <= prefix(&self.written), "written {written} of {:?}", self.written);
+        assert_eq!(durable, prefix(&self.durable), "durable, synced are {:?}", self.durable);
+        let mut watermarks = [0; IDS.len()];
+        for (place, records) in self.batches.range(..durable).flat_map(|(_, batches)| batches) {
+            watermarks[*place] += u64::from(*records);
+        }
+        let found: Vec<u64> = view.partitions.iter().map(crate::view::PartitionView::high_watermark).collect();
+        assert_eq!(found, watermarks, "high watermarks at durable {durable}");
+        assert_eq!(self.log.durable_records(), watermarks.iter().sum::<u64>(), "records of durable blocks");
+    }
+
+    /// Submitted, written, durable, committed.
+    pub fn positions(&self) -> [u64; 4] {
+        let positions = &self.log.view().positions;
+        [&positions.submitted, &positions.written, &positions.durable, &positions.committed].map(crate::view::Position::load)
+    }
+
+    /// Ends a held order.
+    pub fn end(&mut self, order: Command, end: End) -> Result<(), StorageFault> {
+        let place = self.held.iter().position(|held| *held == order).unwrap_or_else(|| panic!("{order:?} is not in {:?}", self.held));
+        self.held.remove(place);
+        let refused = || Err("refused".to_owned());
+        let bytes = |whole: u32| match end {
+            End::Whole => Ok(whole),
+            End::Short => Ok(whole - 512),
+            End::Refused => refused(),
+        };
+        let done = || if end == End::Whole { Ok(()) } else { refused() };
+        let ended = match order {
+            Command::WriteBlock { sequence, bytes: whole, .. } => {
+                if end == End::Whole {
+                    self.written.insert(sequence);
+                }
+                self.log.on_block_written(sequence, bytes(whole))
+            }
+            Command::WritePage { kind, .. } => self.log.on_page_written(kind, bytes(4096)),
+            Command::Sync { .. } => {
+                if end == End::Whole {
+                    self.durable.append(&mut self.covered);
+                }
+                self.log.on_synced(done(), |_, _| ())
+            }
+            Command::MakeSegment => {
+                self.log.on_segment(FileNumber(self.files));
+                self.files += 1;
+                Ok(())
+            }
+            Command::Seal(order) => {
+                if end == End::Whole {
+                    self.publish_sealed(&order);
+                }
+                self.log.on_sealed(order.file, order.nonce, done())
+            }
+            Command::Blank { file } => self.log.on_blanked(file, done()),
+        };
+        if end == End::Whole {
+            self.take();
+        }
+        ended
+    }
+
+    /// What the files thread does once a sidecar is durable.
+    fn publish_sealed(&self, order: &SealOrder) {
+        let view = self.log.view();
+        view.add_sealed(SealedSegment {
+            file: order.file,
+            nonce: order.nonce,
+            epoch: order.epoch,
+            base_sequence: order.base_sequence.0,
+            end_sequence: order.end_sequence.0,
+            end_position: order.end_position,
+            starts: view.fresh_index(order.index).starts(),
+        });
+    }
+
+    /// The one held order that fits.
+    pub fn only(&self, fits: impl Fn(&Command) -> bool) -> Command {
+        let found: Vec<_> = self.held.iter().filter(|order| fits(order)).collect();
+        assert_eq!(found.len(), 1, "held are {:?}", self.held);
+        *found[0]
+    }
+
+    /// Ends the one held order that fits, well.
+    pub fn end_only(&mut self, fits: impl Fn(&Command) -> bool) {
+        let order = self.only(fits);
+        self.end(order, End::Whole).expect("ended well");
+    }
+
+    /// Ends well, oldest first, what is held and fits, and what that brings.
+    pub fn end_all(&mut self, fits: impl Fn(&Command) -> bool) {
+        for _ in 0..10_000 {
+            let Some(order) = self.held.iter().copied().find(|order| fits(order)) else { return };
+            self.end(order, End::Whole).expect("ended well");
+        }
+        panic!("{} orders are held after 10,000 steps", self.held.len());
+    }
+
+    /// Ends everything, with as many ticks as that takes.
+    pub fn settle(&mut self) {
+        self.settle_but(|_| false);
+    }
+
+    /// As [`Rig::settle`], without the orders to be held back.
+    pub fn settle_but(&mut self, hold: impl Fn(&Command) -> bool) {
+        for _ in 0..1_000 {
+            self.end_all(|order| !hold(order));
+            self.tick();
+            if self.held.iter().all(&hold) {
+                return;
+            }
+        }
+        panic!("the log is not settled after 1,000 ticks: {:?}", self.held);
+    }
+
+    /// Appends so many blocks of one record, each settled before the next; rolls where that is needed.
+    pub fn fill(&mut self, blocks: u64) {
+        for _ in 0..blocks {
+            if self.room() == Room::Roll {
+                self.roll();
+            }
+            assert_eq!(self.room(), Room::Append);
+            self.append();
+            self.settle();
+        }
+    }
+
+    /// What the newest records page says, and where it stands.
+    pub fn newest_records(&self) -> (FileNumber, u64, Vec<Persisted>) {
+        let page = self.pages.iter().rfind(|page| page.kind == PageKind::Records).expect("a records page was ordered");
+        (page.file, page.position, read_records(&page.bytes[..]).collect())
+    }
+
+    pub fn head(&self, sequence: u64) -> Head<'_> {
+        let page = self.blocks[&sequence][..HEAD_BYTES].try_into().expect("a head page");
+        Head::parse(page).unwrap_or_else(|fault| panic!("block {sequence}: {fault:?}"))
+    }
+
+    /// The partitions that a control block names, with their next offsets.
+    pub fn checkpoint(&self, sequence: u64) -> Vec<(u32, String, u64)> {
+        let head = self.head(sequence);
+        assert!(head.is_control(), "block {sequence}");
+        let payload = &self.blocks[&sequence][HEAD_BYTES..][..head.header().payload_bytes.get() as usize];
+        let known = checkpoint::read(payload).expect("a checkpoint");
+        known.into_iter().map(|partition| (partition.id.0, partition.stream, partition.next_offset)).collect()
+    }
+}
+
+pub fn is_block(wanted: u64) -> impl Fn(&Command) -> bool {
+    move |order| matches!(order, Command::WriteBlock { sequence, .. } if *sequence == wanted)
+}
+
+pub fn is_any_block(order: &Command) -> bool {
+    matches!(order, Command::WriteBlock { .. })
+}
+
+pub fn is_checkpoint(order: &Command) -> bool {
+    matches!(order, Command::WriteBlock { source: Source::Checkpoint, .. })
+}
+
+pub fn is_header(order: &Command) -> bool {
+    matches!(order, Command::WritePage { kind: PageKind::Header, .. })
+}
+
+pub fn is_records(order: &Command) -> bool {
+    matches!(order, Command::WritePage { kind: PageKind::Records, .. })
+}
+
+pub fn is_sync(order: &Command) -> bool {
+    matches!(order, Command::Sync { .. })
+}
+
+pub fn is_seal(order: &Command) -> bool {
+    matches!(order, Command::Seal(_))
+}
+
+pub fn is_blank(order: &Command) -> bool {
+    matches!(order, Command::Blank { .. })
+}
+
+/// Numbers that look random; the seed is printed where a test fails.
+pub struct Random {
+    seed: u64,
+    state: u64,
+}
+
+impl Random {
+    pub fn new(seed: u64) -> Random {
+        Random { seed, state: seed }
+    }
+
+    /// Below `end` (SplitMix64).
+    pub fn below(&mut self, end: usize) -> usize {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((mixed ^ (mixed >> 31)) % end as u64).expect("below a usize")
+    }
+}
+
+impl Drop for Random {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("seed {}", self.seed);
+        }
+    }
+}
