@@ -367,3 +367,6 @@ impl Log {
         self.flights.iter().find_map(|flight| if let Source::Slot(slot) = flight.source { Some(slot) } else { None })
     }
 }
+
+#[cfg(test)]
+mod tests;

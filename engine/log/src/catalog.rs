@@ -31,3 +31,6 @@ pub fn extend(lanes: &mut [Vec<checkpoint::Partition>], streams: &[Stream]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

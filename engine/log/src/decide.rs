@@ -80,6 +80,3 @@ pub fn decide(evidence: &Evidence) -> Verdict {
         Evidence { member: Member::Silent, .. } => Verdict::Hole(HoleState::Pending),
     }
 }
-
-#[cfg(test)]
-mod tests;

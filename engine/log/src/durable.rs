@@ -200,3 +200,6 @@ fn check(job: &'static str, file: FileNumber, wanted: u32, result: Result<u32, S
 }
 
 const _: () = assert!(Slot::NONE.0 == u64::MAX);
+
+#[cfg(test)]
+mod tests;

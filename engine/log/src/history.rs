@@ -139,3 +139,6 @@ pub fn end_of_epoch(view: &LaneView, place: usize, epoch: u32) -> Option<(u32, u
     let end = starts.iter().find(|(known, _)| *known > found).map(|(_, start)| *start);
     Some((found, end.unwrap_or_else(|| view.partitions[place].high_watermark())))
 }
+
+#[cfg(test)]
+mod tests;

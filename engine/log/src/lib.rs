@@ -31,4 +31,6 @@ pub use recover::{Recovered, recover};
 pub use view::LaneView;
 
 #[cfg(test)]
+mod rig;
+#[cfg(test)]
 mod tests;

@@ -52,3 +52,6 @@ pub fn expired(
     }
     expired
 }
+
+#[cfg(test)]
+mod tests;

@@ -106,6 +106,8 @@ pub struct Rig {
     batches: BTreeMap<u64, Vec<(usize, u32)>>,
     places: BTreeMap<u64, FileNumber>,
     written: BTreeSet<u64>,
+    /// First block of the segment whose header is being written.
+    headless_from: Option<u64>,
     /// What the sync under way covers, fixed when it was ordered.
     covered: BTreeSet<u64>,
     durable: BTreeSet<u64>,
@@ -127,6 +129,7 @@ impl Rig {
             batches: BTreeMap::new(),
             places: BTreeMap::new(),
             written: BTreeSet::new(),
+            headless_from: None,
             covered: BTreeSet::new(),
             durable: BTreeSet::new(),
             arrived: 0,
@@ -203,6 +206,9 @@ impl Rig {
                         PageKind::Header => self.log.header_page(&mut bytes),
                         PageKind::Records => self.log.record_page(&mut bytes[..]),
                     }
+                    if kind == PageKind::Header {
+                        self.headless_from = self.blocks.keys().last().copied();
+                    }
                     self.pages.push(Page { kind, file, position, bytes });
                 }
                 Command::WriteBlock { sequence, file, .. } => {
@@ -225,9 +231,11 @@ impl Rig {
         let [submitted, written, durable, committed] = self.positions();
         assert!(submitted >= written && written >= durable && durable == committed, "{submitted} {written} {durable} {committed}");
         assert_eq!(submitted, self.log.next, "submitted");
-        let prefix = |of: &BTreeSet<u64>| (0..).take_while(|block| of.contains(block)).count() as u64;
-        assert!(written <= prefix(&self.written), "written {written} of {:?}", self.written);
-        assert_eq!(durable, prefix(&self.durable), "durable, synced are {:?}", self.durable);
+        let headed = |block: &u64| self.headless_from.is_none_or(|first| *block < first);
+        let whole = (0..).take_while(|block| self.written.contains(block) && headed(block)).count() as u64;
+        assert_eq!(written, whole, "written are {:?}, headless from {:?}", self.written, self.headless_from);
+        let synced = (0..).take_while(|block| self.durable.contains(block)).count() as u64;
+        assert!(durable <= synced, "durable {durable}, synced {synced}");
         let mut watermarks = [0; IDS.len()];
         for (place, records) in self.batches.range(..durable).flat_map(|(_, batches)| batches) {
             watermarks[*place] += u64::from(*records);
@@ -261,7 +269,12 @@ impl Rig {
                 }
                 self.log.on_block_written(sequence, bytes(whole))
             }
-            Command::WritePage { kind, .. } => self.log.on_page_written(kind, bytes(4096)),
+            Command::WritePage { kind, .. } => {
+                if (kind, end) == (PageKind::Header, End::Whole) {
+                    self.headless_from = None;
+                }
+                self.log.on_page_written(kind, bytes(4096))
+            }
             Command::Sync { .. } => {
                 if end == End::Whole {
                     self.durable.append(&mut self.covered);
@@ -323,9 +336,10 @@ impl Rig {
         panic!("{} orders are held after 10,000 steps", self.held.len());
     }
 
-    /// Ends everything, with as many ticks as that takes.
+    /// Ends everything, with as many ticks as that takes: then every block is durable.
     pub fn settle(&mut self) {
         self.settle_but(|_| false);
+        assert_eq!(self.positions(), [self.log.next; 4], "positions of a settled log");
     }
 
     /// As [`Rig::settle`], without the orders to be held back.

@@ -244,3 +244,6 @@ impl LaneView {
         self.positions.committed.set(durable);
     }
 }
+
+#[cfg(test)]
+mod tests;
