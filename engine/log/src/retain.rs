@@ -4,8 +4,8 @@
 //! `committed` too, and the bytes kept without it still reach the size asked for. The block behind it is the next
 //! segment's checkpoint: without it a crash would find neither, and the lane would number its records from 0 again.
 //! For the same reason a sealed segment must be left behind it: its sidecar proves its checkpoint to have been durable, and
-//! with the open one's names and offsets stand in two checkpoints, so that no single bad sector makes the lane forget them. The newest record's time, not the clock, is what age is
-//! compared with, so a stopped stream is never emptied by time passing.
+//! with the open one's names and offsets stand in two checkpoints, so that no single bad sector makes the lane forget them.
+//! The newest record's time, not the clock, is what age is compared with, so a stopped stream is never emptied by time passing.
 
 /// What is to be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

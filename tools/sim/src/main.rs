@@ -1,4 +1,5 @@
 //! `headworks-sim --seed N`, or `--seeds N [--from N]`: runs the simulator and says how to replay what fails.
+#![forbid(unsafe_code)]
 
 use headworks_sim::{Options, Outcome, Regime, run, take_checked};
 use std::collections::BTreeMap;

@@ -141,6 +141,13 @@ impl Model {
         }
     }
 
+    /// Forgets the offsets of lost blocks that were never called durable.
+    pub fn drop_unseen(&mut self) {
+        for (sequence, _) in self.live.iter().filter(|(_, block)| block.lost && !block.durable) {
+            self.ends.remove(sequence);
+        }
+    }
+
     /// The counters of the last data block that was not cut.
     #[must_use]
     pub fn last_counters(&self) -> [u64; COUNTERS] {

@@ -1,5 +1,6 @@
 use super::CONFIRM_AFTER_NS;
 use crate::append::{Command, Room};
+use crate::retain::Limits;
 use crate::rig::{
     BLOCK_BYTES, End, Rig, WALL_NS, config, is_any_block, is_block, is_blank, is_checkpoint, is_header, is_records, is_seal, is_sync,
 };
@@ -173,17 +174,8 @@ fn records_of_durable_blocks_are_reported_with_their_wall_times_and_checkpoints_
     rig.append_batches(&[(0, 3), (1, 4)]);
     rig.roll();
     rig.append_batches(&[(2, 5)]);
-    rig.end_all(|order| is_any_block(order) || is_header(order));
-    let mut reported = Vec::new();
-    for _ in 0..2 {
-        rig.tick();
-        rig.end_only(is_records);
-        let Command::Sync { .. } = rig.only(is_sync) else { unreachable!("a sync is a sync") };
-        rig.held.retain(|order| !is_sync(order));
-        rig.log.on_synced(Ok(()), |wall_ns, records| reported.push((wall_ns, records))).expect("synced");
-    }
-    assert_eq!(reported, [(WALL_NS + 1, 7), (WALL_NS + 3, 5)]);
-    assert_eq!(rig.log.durable_records(), 12);
+    rig.settle();
+    assert_eq!(rig.reported, [(WALL_NS + 1, 7), (WALL_NS + 3, 5)]);
 }
 
 #[test]
@@ -220,7 +212,7 @@ fn a_log_with_a_write_under_way_is_not_quiet() {
 
 /// Brings a log to where such an order is held.
 fn held(fits: fn(&Command) -> bool) -> (Rig, Command) {
-    let limits = crate::retain::Limits { size_bytes: 0, age_ns: None };
+    let limits = Limits { size_bytes: 1, age_ns: None };
     let mut rig = Rig::ready(Config { limits, ..config(3) });
     for _ in 0..30 {
         if rig.room() == Room::Roll {
