@@ -30,7 +30,7 @@ pub struct Args {
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(10..=86_400))]
     pub soak: u64,
     /// Longest wait, in seconds, for other processes to leave the processors alone before each run
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 10)]
     pub quiet: u64,
     /// Where data goes; a new directory beside the build, gone afterwards, unless given
     #[arg(long, value_name = "DIR")]

@@ -43,6 +43,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<(), String> {
     let chosen = scenarios::chosen(&args.name)?;
+    process::guard::watch()?;
     let bench = Bench::prepare(args)?;
     let machine = machine::describe(bench.folder());
     print!("{}", table::machine(&machine));

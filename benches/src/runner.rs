@@ -37,7 +37,8 @@ impl Pairs {
 
     /// The row: subject and probe in the unit given, and their ratio pair by pair.
     pub fn row(&self, scenario: &'static str, what: impl Into<String>, unit: &'static str) -> Row {
-        let ratios: Vec<f64> = self.subject.iter().zip(&self.probe).map(|(subject, probe)| subject / probe.max(f64::MIN_POSITIVE)).collect();
+        let ratios: Vec<f64> =
+            self.subject.iter().zip(&self.probe).map(|(subject, probe)| subject / probe.max(f64::MIN_POSITIVE)).collect();
         let row = Row::of(scenario, what, unit, Spread::of(&self.subject));
         let row = Row { probe: Some(Spread::of(&self.probe)), ratio: Some(Spread::of(&ratios)), ..row };
         row.noted(foreign_note(&self.foreign))

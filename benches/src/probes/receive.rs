@@ -16,7 +16,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use headworks_io::{
-    ArrivalFilter, Completion, FileSlot, ReceiveBuffers, ReceiveError, Ring, RingSetup, Token, UdpListener, UdpSetup, Wake, cpus, udp_listener,
+    ArrivalFilter, Completion, FileSlot, ReceiveBuffers, ReceiveError, Ring, RingSetup, Token, UdpListener, UdpSetup, Wake, cpus,
+    udp_listener,
 };
 
 /// As the ingest loop has them.

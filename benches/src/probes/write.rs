@@ -41,6 +41,30 @@ struct Cadence {
     stop: AtomicBool,
 }
 
+/// The file that the constant block goes round: made once, for many probes.
+pub struct ConstantFile {
+    file: DirectFile,
+    bytes: u64,
+    /// Holds the folder.
+    _volume: Volume,
+}
+
+impl ConstantFile {
+    /// Makes it in `folder`, written with zeros.
+    ///
+    /// # Errors
+    /// No space, or the folder cannot be used.
+    ///
+    /// # Panics
+    /// When `bytes` holds no block.
+    pub fn make(folder: &Path, bytes: u64) -> Result<ConstantFile, String> {
+        assert!(bytes >= BLOCK_BYTES, "a file of {bytes} bytes for blocks of {BLOCK_BYTES}");
+        let volume = Volume::lock(folder).map_err(|error| error.to_string())?;
+        let file = volume.make_segment("constant", bytes, &|| true).map_err(|error| format!("no file for the write probe: {error}"))?;
+        Ok(ConstantFile { file, bytes, _volume: volume })
+    }
+}
+
 /// The writer on its own pinned thread; ended when the value goes.
 pub struct WriteProbe {
     cadence: Arc<Cadence>,
@@ -57,13 +81,12 @@ pub struct Blocks {
 }
 
 impl WriteProbe {
-    /// Makes the file in `folder` and starts the writer on a processor. `taker` is woken when there is room again.
+    /// Starts the writer on a processor. `taker` is woken when there is room again.
     ///
     /// # Errors
-    /// No space, no ring, or no such processor.
-    pub fn start(folder: &Path, file_bytes: u64, cpu: usize, taker: Wake) -> Result<(WriteProbe, Blocks), String> {
-        let volume = Volume::lock(folder).map_err(|error| error.to_string())?;
-        let file = volume.make_segment("constant", file_bytes, &|| true).map_err(|error| format!("no file for the write probe: {error}"))?;
+    /// No ring, or no such processor.
+    pub fn start(constant: &ConstantFile, cpu: usize, taker: Wake) -> Result<(WriteProbe, Blocks), String> {
+        let (file, file_bytes) = (constant.file.clone(), constant.bytes);
         let cadence = Arc::new(Cadence::default());
         let wake = Wake::new().map_err(|error| format!("no wake: {error}"))?;
         let blocks = Blocks { cadence: Arc::clone(&cadence), writer: wake.clone(), bytes: 0, published: 0 };

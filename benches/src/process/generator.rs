@@ -9,6 +9,7 @@ use std::time::Duration;
 use headworks_io::cpus;
 use serde_json::Value;
 
+use super::guard::Registered;
 use crate::bench::Bench;
 
 /// What to send.
@@ -29,6 +30,7 @@ pub struct Load {
 /// A sender under way; killed when the value goes.
 pub struct Generator {
     child: Option<Child>,
+    _registered: Registered,
 }
 
 /// What it sent.
@@ -64,7 +66,7 @@ impl Generator {
             command.spawn().map_err(|error| format!("cannot start the generator: {error}"))
         });
         let child = starter.join().map_err(|_| "the thread that starts the generator panicked")??;
-        Ok(Generator { child: Some(child) })
+        Ok(Generator { _registered: Registered::new(child.id()), child: Some(child) })
     }
 
     /// Waits for its end and reads what it sent.

@@ -2,6 +2,7 @@
 
 mod binaries;
 mod generator;
+pub mod guard;
 mod http;
 mod node;
 

@@ -13,6 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use super::guard::Registered;
 use super::http;
 use crate::bench::{Bench, Placement};
 
@@ -28,6 +29,7 @@ const LOOK: Duration = Duration::from_millis(5);
 /// A running appliance; killed when the value goes.
 pub struct Node {
     child: Child,
+    _registered: Registered,
     log: PathBuf,
     /// Its UDP listener.
     pub udp: SocketAddr,
@@ -98,8 +100,10 @@ impl Node {
         let mut child = command.spawn().map_err(|error| format!("cannot start {}: {error}", bench.binaries.appliance.display()))?;
         let output = child.stdout.take().expect("standard output is piped");
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut node = Node { child, log, udp: nowhere, kafka: nowhere, http: nowhere };
-        let ready = ready_line(output).ok_or_else(|| format!("the node ended, or was not ready within {READY_MAX:?}: {}", node.last_words()))?;
+        let registered = Registered::new(child.id());
+        let mut node = Node { child, _registered: registered, log, udp: nowhere, kafka: nowhere, http: nowhere };
+        let ready =
+            ready_line(output).ok_or_else(|| format!("the node ended, or was not ready within {READY_MAX:?}: {}", node.last_words()))?;
         (node.udp, node.kafka, node.http) = addresses(&ready).ok_or_else(|| format!("not a ready line: {ready:?}"))?;
         Ok(node)
     }

@@ -8,7 +8,7 @@ use super::throughput::{self, Account};
 use crate::bench::{Bench, Placement};
 use crate::figures::{Bar, Row, number};
 use crate::probes::receive::ReceiveProbe;
-use crate::probes::write::WriteProbe;
+use crate::probes::write::{ConstantFile, WriteProbe};
 use crate::process::Node;
 use crate::runner::Pairs;
 
@@ -33,12 +33,11 @@ fn measure(bench: &Bench, placement: &Placement) -> Result<Row, String> {
     let node = Node::start(bench, &folder.join("data"), placement, retention, &[])?;
     throughput::first_lap(bench, folder, &node, retention, placement.generator)?;
     let load = throughput::load(bench, PACKET_BYTES, true, placement.generator);
+    let constant = ConstantFile::make(&folder.join("constant"), FILE_BYTES.min(retention))?;
     let mut account = Account::default();
     let probe = || {
-        let constant = bench.scratch("constant-")?;
         let wake = Wake::new().map_err(|error| format!("no wake: {error}"))?;
-        let file_bytes = FILE_BYTES.min(retention);
-        let (writer, blocks) = WriteProbe::start(constant.path(), file_bytes, placement.log, wake.clone())?;
+        let (writer, blocks) = WriteProbe::start(&constant, placement.log, wake.clone())?;
         let receiver = ReceiveProbe::start(placement.ingest, true, wake, blocks)?;
         let stretch = throughput::stretch(bench, folder, receiver.address, &load, || Ok(writer.durable_bytes()))?;
         receiver.stop()?;

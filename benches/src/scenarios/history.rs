@@ -89,5 +89,9 @@ fn beside_ingest(bench: &Bench, folder: &Path, node: &Node, placement: &Placemen
     }
     let row = Row::of(NAME, format!("lost beside one client, {} packets/s of {PACKET_BYTES} B", rate / 2), "packets", Spread::of(&lost));
     let row = row.held_to(Bar::AtMost(0.0)).noted(format!("{rate} packets/s are taken without loss when nobody reads"));
-    Ok(if speeds.is_empty() { row } else { row.noted(format!("the client read {} MB/s meanwhile", crate::table::spread(Spread::of(&speeds)))) })
+    Ok(if speeds.is_empty() {
+        row
+    } else {
+        row.noted(format!("the client read {} MB/s meanwhile", crate::table::spread(Spread::of(&speeds))))
+    })
 }

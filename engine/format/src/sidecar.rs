@@ -207,7 +207,8 @@ impl Sidecar {
     #[must_use]
     pub fn bytes_in(start: &[u8]) -> Option<usize> {
         let (header, _) = SidecarHeader::ref_from_prefix(start).ok()?;
-        (header.magic.get() == MAGIC).then(|| HEADER_BYTES + header.entries.get() as usize * ENTRY_BYTES + header.holes.get() as usize * HOLE_BYTES)
+        (header.magic.get() == MAGIC)
+            .then(|| HEADER_BYTES + header.entries.get() as usize * ENTRY_BYTES + header.holes.get() as usize * HOLE_BYTES)
     }
 
     /// Reads a sidecar; none if it is not whole, so that the segment is scanned instead.

@@ -145,7 +145,8 @@ fn a_train_is_its_packets() {
     for (packet_bytes, packets, last_bytes) in
         [(1, 3000, 1), (64, 1000, 64), (64, 1000, 13), (1400, 46, 1), (8000, 8, 7999), (9000, 7, 9000)]
     {
-        let payload: Vec<u8> = (0..(packets - 1) * packet_bytes + last_bytes).map(|at: usize| at.to_le_bytes()[0] ^ at.to_le_bytes()[1]).collect();
+        let payload: Vec<u8> =
+            (0..(packets - 1) * packet_bytes + last_bytes).map(|at: usize| at.to_le_bytes()[0] ^ at.to_le_bytes()[1]).collect();
         let train = Train::new(&payload, Some(packet_bytes));
         assert_eq!(train.packets(), packets);
         for skip in [0, 1, packets / 2, packets - 1] {

@@ -2,7 +2,7 @@ use super::CONFIRM_AFTER_NS;
 use crate::append::{Command, Room};
 use crate::retain::Limits;
 use crate::rig::{
-    BLOCK_BYTES, End, Rig, WALL_NS, config, is_any_block, is_block, is_blank, is_checkpoint, is_header, is_records, is_seal, is_sync,
+    BLOCK_BYTES, End, Rig, WALL_NS, config, is_any_block, is_blank, is_block, is_checkpoint, is_header, is_records, is_seal, is_sync,
 };
 use crate::{Config, FileNumber};
 use headworks_format::block::HEADER_BYTES;
@@ -221,7 +221,7 @@ fn held(fits: fn(&Command) -> bool) -> (Rig, Command) {
             rig.append();
         }
         rig.settle_but(fits);
-        if let Some(order) = rig.held.iter().copied().find(|order| fits(order)) {
+        if let Some(order) = rig.held.iter().copied().find(&fits) {
             return (rig, order);
         }
     }

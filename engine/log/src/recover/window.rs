@@ -22,16 +22,7 @@ pub struct Window<'a, D: Disk> {
 impl<'a, D: Disk> Window<'a, D> {
     /// A window over a file of that size.
     pub fn new(disk: &'a D, file: FileNumber, file_bytes: u64) -> Window<'a, D> {
-        Window {
-            disk,
-            file,
-            file_bytes,
-            buffer: None,
-            from: 0,
-            filled: 0,
-            page: disk.buffer(HEAD_BYTES),
-            page_from: None,
-        }
+        Window { disk, file, file_bytes, buffer: None, from: 0, filled: 0, page: disk.buffer(HEAD_BYTES), page_from: None }
     }
 
     /// The bytes of the block that seems to stand at `position`, as many as its header says, which nothing has proved yet.

@@ -1,8 +1,6 @@
 use crate::append::{Command, Room, SealOrder};
 use crate::retain::Limits;
-use crate::rig::{
-    BLOCK_BYTES, End, IDS, Random, Rig, config, is_blank, is_block, is_checkpoint, is_seal, is_sync, partitions,
-};
+use crate::rig::{BLOCK_BYTES, End, IDS, Random, Rig, config, is_blank, is_block, is_checkpoint, is_seal, is_sync, partitions};
 use crate::roll::SPARES_TARGET;
 use crate::{Config, FileNumber};
 use headworks_format::block::{COUNTERS, HEADER_BYTES};

@@ -63,7 +63,7 @@ fn an_index_that_is_opened_anew_has_nothing_of_the_segment_before() {
     let view = view(2);
     open(&view, 0, 1, 40);
     let index = view.fresh_index(0);
-    [10, 12].map(|offset| index.push(&placed(0, offset), 4_096, Slot(1)));
+    [10, 12].into_iter().for_each(|offset| index.push(&placed(0, offset), 4_096, Slot(1)));
     assert_eq!((index.len(), index.room()), (2, 0));
     view.close_index(0);
     open(&view, 0, 2, 50);
@@ -126,7 +126,7 @@ fn indexes_in_use_are_listed_oldest_segment_first() {
         assert_ne!(view.free_index(), None);
         open(&view, index, base_sequence, base_sequence);
     }
-    let bases = || view.open_indexes().iter().map(|index| index.base_sequence()).collect::<Vec<_>>();
+    let bases = || view.open_indexes().iter().map(|index| OpenIndex::base_sequence(index)).collect::<Vec<_>>();
     assert_eq!((bases(), view.free_index()), (vec![50, 60, 70], None));
     view.close_index(1);
     assert_eq!((bases(), view.free_index()), (vec![50, 70], Some(1)));
@@ -151,14 +151,14 @@ fn bases(view: &LaneView) -> Vec<u64> {
 #[test]
 fn sealed_segments_are_in_order_whatever_order_their_sidecars_ended_in() {
     let view = view(4);
-    [20, 40, 10, 30].map(|base| view.add_sealed(sealed(base)));
+    [20, 40, 10, 30].into_iter().for_each(|base| view.add_sealed(sealed(base)));
     assert_eq!(bases(&view), [10, 20, 30, 40]);
 }
 
 #[test]
 fn a_segment_below_the_start_is_gone_at_once() {
     let view = view(4);
-    [10, 20, 30].map(|base| view.add_sealed(sealed(base)));
+    [10, 20, 30].into_iter().for_each(|base| view.add_sealed(sealed(base)));
     for (start, kept) in [(19, vec![10, 20, 30]), (20, vec![20, 30]), (29, vec![20, 30]), (40, vec![])] {
         view.set_start(start);
         assert_eq!(bases(&view), kept, "start {start}");

@@ -81,7 +81,10 @@ pub fn run(config: &Config) -> Result<(), Failure> {
     assembly.directory.state.stopped_cleanly = true;
     assembly.directory.write()?;
     if abandoned > 0 {
-        tracing::error!(blocks = abandoned, "stopped on a full volume: blocks received last were not stored; the ledger's last durable counters stand");
+        tracing::error!(
+            blocks = abandoned,
+            "stopped on a full volume: blocks received last were not stored; the ledger's last durable counters stand"
+        );
     } else {
         tracing::info!("stopped: everything received is durable");
     }
