@@ -4,15 +4,23 @@
 //! durable only if a sync that the log ordered *after* the block's write had been reported has been reported too, and so
 //! for every block before it. Nothing of that is read from the log itself.
 
-use crate::append::{Command, Config, PageKind, Room, SealOrder, Source, StorageFault};
+mod blocks;
+mod orders;
+mod random;
+
+pub use blocks::sealed;
+pub use orders::*;
+pub use random::Random;
+
+use crate::append::{Command, Config, PageKind, Room, SealOrder, StorageFault};
 use crate::recover::Recovered;
 use crate::retain::Limits;
 use crate::view::{PartitionView, Position, SealedSegment};
 use crate::{FileNumber, Log};
-use headworks_format::block::{self, BLOCK_BYTES_MIN, COUNTERS, HEAD_BYTES, Head, Seal};
+use headworks_format::block::{self, BLOCK_BYTES_MIN, COUNTERS, HEAD_BYTES, Head};
 use headworks_format::checkpoint::{self, Partition};
 use headworks_format::segment::{DATA_FROM, PAGE_BYTES, Persisted, read_records};
-use headworks_format::{Epoch, LaneId, Nonce, PairId, PartitionId, batch, checksum, record};
+use headworks_format::{Epoch, LaneId, Nonce, PairId, PartitionId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Bytes of every block that the rig makes.
@@ -50,36 +58,6 @@ pub fn config(blocks: u64) -> Config {
 pub fn partitions() -> Vec<Partition> {
     let named = |id: u32| Partition { id: PartitionId(id), stream: format!("stream-{id}"), number: 3, next_offset: 0, log_start: 0 };
     IDS.map(named).to_vec()
-}
-
-/// A sealed block of these batches, each (place of its partition, records).
-pub fn sealed(batches: &[(usize, u32)], wall_ns: u64, counters: [u64; COUNTERS]) -> Vec<u8> {
-    let mut block = vec![0; BLOCK_BYTES_MIN];
-    let mut at = HEAD_BYTES;
-    for (place, (partition, records)) in batches.iter().enumerate() {
-        let (from, body) = (at, at + batch::BATCH_HEADER_BYTES);
-        at = (0..*records).fold(body, |at, delta| at + frame(&mut block[at..], delta));
-        let records_crc = checksum::crc32c(&block[body..at]);
-        let closing = batch::Closing { records: *records, records_crc, base_timestamp_ms: 1, max_timestamp_ms: 1 };
-        let crc = batch::close(&mut block[from..at], &closing);
-        block::directory_entry(&mut block, place, PartitionId(IDS[*partition]), from, at - from, *records, crc, Some(0));
-    }
-    let records = batches.iter().map(|(_, records)| records).sum();
-    let seal = Seal { payload_bytes: at - HEAD_BYTES, batches: batches.len(), records, flags: 0, wall_ns, counters };
-    assert_eq!(block::seal(&mut block, &seal) as u64, BLOCK_BYTES, "the batches fit the smallest block");
-    block
-}
-
-/// A record without key, value or headers.
-fn frame(out: &mut [u8], delta: u32) -> usize {
-    let delta = i64::from(delta);
-    let mut at = record::write_varint(out, i64::try_from(5 + record::varint_bytes(delta)).expect("small"));
-    out[at] = 0;
-    at += 1;
-    for field in [0, delta, -1, -1, 0] {
-        at += record::write_varint(&mut out[at..], field);
-    }
-    at
 }
 
 /// A page that the log filled when it ordered its write.
@@ -399,66 +377,5 @@ impl Rig {
         let payload = &self.blocks[&sequence][HEAD_BYTES..][..head.header().payload_bytes.get() as usize];
         let known = checkpoint::read(payload).expect("a checkpoint");
         known.into_iter().map(|partition| (partition.id.0, partition.stream, partition.next_offset)).collect()
-    }
-}
-
-pub fn is_block(wanted: u64) -> impl Fn(&Command) -> bool {
-    move |order| matches!(order, Command::WriteBlock { sequence, .. } if *sequence == wanted)
-}
-
-pub fn is_any_block(order: &Command) -> bool {
-    matches!(order, Command::WriteBlock { .. })
-}
-
-pub fn is_checkpoint(order: &Command) -> bool {
-    matches!(order, Command::WriteBlock { source: Source::Checkpoint, .. })
-}
-
-pub fn is_header(order: &Command) -> bool {
-    matches!(order, Command::WritePage { kind: PageKind::Header, .. })
-}
-
-pub fn is_records(order: &Command) -> bool {
-    matches!(order, Command::WritePage { kind: PageKind::Records, .. })
-}
-
-pub fn is_sync(order: &Command) -> bool {
-    matches!(order, Command::Sync { .. })
-}
-
-pub fn is_seal(order: &Command) -> bool {
-    matches!(order, Command::Seal(_))
-}
-
-pub fn is_blank(order: &Command) -> bool {
-    matches!(order, Command::Blank { .. })
-}
-
-/// Numbers that look random; the seed is printed where a test fails.
-pub struct Random {
-    seed: u64,
-    state: u64,
-}
-
-impl Random {
-    pub fn new(seed: u64) -> Random {
-        Random { seed, state: seed }
-    }
-
-    /// Below `end` (SplitMix64).
-    pub fn below(&mut self, end: usize) -> usize {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) % end as u64).expect("below a usize")
-    }
-}
-
-impl Drop for Random {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("seed {}", self.seed);
-        }
     }
 }

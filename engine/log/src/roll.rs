@@ -184,7 +184,7 @@ impl Log {
     /// Asks for segments until enough spares are ready or on their way. Never for more files than what is kept and the
     /// spares come to: from there on retention gives back what is needed, and making more would only take the disk's time.
     pub(crate) fn want_segments(&mut self) {
-        let kept = self.config.limits.size_bytes.div_ceil(self.config.segment_bytes);
+        let kept = self.config.limits.size_bytes.div_ceil(self.config.segment_bytes).max(1);
         let files_max = usize::try_from(kept).unwrap_or(usize::MAX).saturating_add(SPARES_TARGET);
         while self.spares.len() + self.making < SPARES_TARGET && self.files_taken() < files_max {
             self.making += 1;
