@@ -41,7 +41,7 @@ pub fn look(world: &mut World, view: &LaneView) -> Result<(), Breach> {
     let (disk, model, regime) = (&world.disk, &world.model, world.harm.regime);
     let partition = view.partitions[place].id;
     let mut found = 0;
-    match history::find(view, place, offset, 64 << 10, None) {
+    match history::find(view, place, offset, 12 << 10, None) {
         Place::Beyond => {}
         Place::Fresh { file, batches, .. } => {
             for batch in batches {
@@ -53,7 +53,7 @@ pub fn look(world: &mut World, view: &LaneView) -> Result<(), Breach> {
                 let bytes = disk.read_sidecar(segment.file).ok().flatten();
                 let sidecar = bytes.and_then(|bytes| Sidecar::parse(&bytes)).filter(|sidecar| sidecar.nonce == segment.nonce);
                 let Some(sidecar) = sidecar else { continue };
-                for entry in history::run_of(&sidecar.entries, partition, offset, 64 << 10) {
+                for entry in history::run_of(&sidecar.entries, partition, offset, 12 << 10) {
                     found += compare(disk, model, regime, (segment.file, segment.epoch), entry)?;
                 }
                 if found > 0 {

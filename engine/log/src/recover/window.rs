@@ -88,7 +88,8 @@ impl<'a, D: Disk> Window<'a, D> {
         let goes_on = self.filled > 0 && (self.from..=self.from + self.filled as u64).contains(&position);
         let ahead = if goes_on { WINDOW_BYTES } else { bytes };
         let wanted = ahead.min(usize::try_from(self.file_bytes.saturating_sub(position)).unwrap_or(WINDOW_BYTES));
-        let mut buffer = self.buffer.take().unwrap_or_else(|| self.disk.buffer(WINDOW_BYTES));
+        let file_bytes = usize::try_from(self.file_bytes).unwrap_or(WINDOW_BYTES);
+        let mut buffer = self.buffer.take().unwrap_or_else(|| self.disk.buffer(WINDOW_BYTES.min(file_bytes)));
         self.from = position;
         self.filled = self
             .disk
