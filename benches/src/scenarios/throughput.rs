@@ -109,7 +109,7 @@ pub fn first_lap(bench: &Bench, folder: &Path, node: &Node, retention_bytes: u64
     const ROUNDS_MAX: u32 = 120;
     let packet_bytes = 1400;
     let load = Load { packet_bytes, rate: None, gso: true, duration: Duration::from_secs(1).min(bench.scale.window * 2), cpu };
-    let wanted = (retention_bytes + 2 * bench.scale.segment_bytes) / packet_bytes as u64;
+    let wanted = (retention_bytes + 4 * bench.scale.segment_bytes) / packet_bytes as u64;
     let start = node.books()?.durable;
     for _ in 0..ROUNDS_MAX {
         Generator::start(bench, folder, node.udp, &load)?.finish()?;

@@ -183,6 +183,36 @@ pub fn close(batch: &mut [u8], closing: &Closing) -> u32 {
     crc
 }
 
+/// A batch without records over offsets that nobody can read any more, as Kafka's own log cleaner leaves them: a consumer
+/// goes on behind it instead of asking for ever. It covers at most 2³¹ offsets.
+///
+/// Panics when `end_offset` is not above `base_offset`.
+#[must_use]
+pub fn empty(base_offset: u64, end_offset: u64, epoch: Epoch) -> [u8; BATCH_HEADER_BYTES] {
+    assert!(end_offset > base_offset, "an empty batch from {base_offset} to {end_offset}");
+    let last_delta = i32::try_from(end_offset - base_offset - 1).unwrap_or(i32::MAX);
+    let mut header = BatchHeader {
+        base_offset: I64::new(0),
+        batch_length: I32::new(i32::try_from(BATCH_HEADER_BYTES - LENGTH_FROM).expect("49")),
+        leader_epoch: I32::new(0),
+        magic: MAGIC,
+        crc: U32::new(0),
+        attributes: I16::new(0),
+        last_offset_delta: I32::new(last_delta),
+        base_timestamp: I64::new(-1),
+        max_timestamp: I64::new(-1),
+        producer_id: I64::new(-1),
+        producer_epoch: I16::new(-1),
+        base_sequence: I32::new(-1),
+        record_count: I32::new(0),
+    };
+    header.crc = U32::new(checksum::crc32c(&header.as_bytes()[CRC_FROM..]));
+    let mut bytes = [0; BATCH_HEADER_BYTES];
+    bytes.copy_from_slice(header.as_bytes());
+    stamp(&mut bytes, base_offset, epoch);
+    bytes
+}
+
 /// Sets what only the log knows: both fields stand outside the batch's CRC.
 pub fn stamp(batch: &mut [u8], base_offset: u64, epoch: Epoch) {
     let (header, _) = BatchHeader::mut_from_prefix(batch).expect("a closed batch has a header");

@@ -1,8 +1,8 @@
 //! Reading batches from segment files, on the runtime's blocking threads.
 
 use bytes::Bytes;
-use headworks_format::Nonce;
 use headworks_format::sidecar::{Entry, Sidecar};
+use headworks_format::{Epoch, Nonce};
 use headworks_log::{Disk, FileNumber, history};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -26,13 +26,14 @@ pub struct Read {
 }
 
 /// Reads the batches of `entries`, which lie in one file in order, and checks each against its entry.
-pub async fn read<D>(disk: &Arc<D>, file: FileNumber, entries: Vec<Entry>) -> Vec<Read>
+pub async fn read<D>(disk: &Arc<D>, file: FileNumber, epoch: Epoch, entries: Vec<Entry>) -> Vec<Read>
 where
     D: Disk + Send + Sync + 'static,
     D::Buffer: Send + 'static,
 {
     let disk = Arc::clone(disk);
-    let read = tokio::task::spawn_blocking(move || spans(&entries).into_iter().flat_map(|span| read_span(&*disk, file, span)).collect());
+    let read =
+        tokio::task::spawn_blocking(move || spans(&entries).into_iter().flat_map(|span| read_span(&*disk, file, epoch, span)).collect());
     read.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
@@ -54,7 +55,7 @@ fn spans(entries: &[Entry]) -> Vec<&[Entry]> {
     spans
 }
 
-fn read_span<D: Disk>(disk: &D, file: FileNumber, span: &[Entry]) -> Vec<Read>
+fn read_span<D: Disk>(disk: &D, file: FileNumber, epoch: Epoch, span: &[Entry]) -> Vec<Read>
 where
     D::Buffer: Send + 'static,
 {
@@ -70,7 +71,7 @@ where
     let part = |entry: &Entry| {
         let at = usize::try_from(entry.position - from).ok()?;
         let end = at.checked_add(entry.length as usize)?;
-        (end <= read && history::holds(entry, &buffer[at..end])).then(|| buffer.slice(at..end))
+        (end <= read && history::holds_in(entry, epoch, &buffer[at..end])).then(|| buffer.slice(at..end))
     };
     span.iter().map(|entry| Read { entry: *entry, bytes: part(entry) }).collect()
 }

@@ -5,6 +5,7 @@ use super::files::{self, Sidecars};
 use crate::store::{EpochEnd, PartitionState, ReadError, Store, TimedOffset, Topic};
 use bytes::{Bytes, BytesMut};
 use headworks_format::sidecar::Entry;
+use headworks_format::{Epoch, batch};
 use headworks_io::Wake;
 use headworks_log::history::{self, Hint, Place};
 use headworks_log::view::{Found, SealedSegment};
@@ -101,27 +102,46 @@ where
         }
     }
 
-    async fn read_at(&self, at: At, mut from: u64, bytes_max: usize) -> Result<Vec<Bytes>, ReadError> {
-        let lane = &self.lanes[at.lane];
+    async fn read_at(&self, at: At, asked: u64, bytes_max: usize) -> Result<Vec<Bytes>, ReadError> {
+        let view = &self.lanes[at.lane].view;
+        let mut from = asked;
         for _ in 0..LOOKS_MAX {
-            let hint = self.hints.borrow().get(&at).copied();
-            let found = match history::find(&lane.view, at.place, from, bytes_max, hint) {
-                Place::Beyond => return Ok(Vec::new()),
-                Place::Fresh { file, nonce, batches } => {
-                    let last = batches.last().expect("at least one batch");
-                    self.hints.borrow_mut().insert(at, Hint { nonce, at: last.at, offset: last.entry.base_offset });
-                    self.fresh(lane, file, &batches).await
-                }
-                Place::Sealed(segments) => self.sealed(at, &segments, from, bytes_max).await,
-            };
-            match found {
-                Some(Outcome::Batches(batches)) if !batches.is_empty() => return Ok(batches),
-                Some(Outcome::Batches(_)) | None => {}
+            match self.look(at, from, bytes_max).await {
+                Some(Outcome::Batches(batches)) => return Ok(batches),
+                Some(Outcome::End) if from == asked => return Ok(Vec::new()),
+                Some(Outcome::End) => break,
                 Some(Outcome::Lost(end)) => from = end,
+                None => {}
             }
+        }
+        if from > asked {
+            // Nothing up to here can be read any more: said by an empty batch, so that the consumer goes on behind it.
+            return Ok(vec![Bytes::copy_from_slice(&batch::empty(asked, from, view.epoch))]);
         }
         tracing::error!(lane = at.lane, place = at.place, offset = from, "no batch could be read after {LOOKS_MAX} looks");
         Err(ReadError::Storage)
+    }
+
+    /// One look for the batch that contains `from` or the first after it; none when its segment was given back meanwhile.
+    async fn look(&self, at: At, from: u64, bytes_max: usize) -> Option<Outcome> {
+        let lane = &self.lanes[at.lane];
+        let hint = self.hints.borrow().get(&at).copied();
+        // Before the look: what is committed later is not what was lost.
+        let high_watermark = lane.view.partitions[at.place].high_watermark();
+        match history::find(&lane.view, at.place, from, bytes_max, hint) {
+            Place::Beyond => Some(Outcome::End),
+            Place::Fresh { file, nonce, batches } => {
+                let last = batches.last().expect("at least one batch");
+                self.hints.borrow_mut().insert(at, Hint { nonce, at: last.at, offset: last.entry.base_offset });
+                self.fresh(lane, file, &batches).await
+            }
+            Place::Sealed(segments) => match self.sealed(at, &segments, from, bytes_max).await? {
+                Outcome::End => {
+                    Some(Outcome::Lost(history::after_sealed(&lane.view, at.place, from).unwrap_or(high_watermark).max(from + 1)))
+                }
+                found => Some(found),
+            },
+        }
     }
 
     /// Batches of a fresh segment: from the slots as far as they are still there, else from the file.
@@ -130,10 +150,10 @@ where
         if !copied.is_empty() {
             return Some(Outcome::Batches(copied));
         }
-        Some(self.judge(files::read(&lane.disk, file, batches.iter().map(|found| found.entry).collect()).await))
+        Some(self.judge(files::read(&lane.disk, file, lane.view.epoch, batches.iter().map(|found| found.entry).collect()).await))
     }
 
-    /// Batches of the first of the segments that has any; none when one was given back meanwhile.
+    /// Batches of the first of the segments that has any, or the end of them; none when one was given back meanwhile.
     async fn sealed(&self, at: At, segments: &[Arc<SealedSegment>], from: u64, bytes_max: usize) -> Option<Outcome> {
         let lane = &self.lanes[at.lane];
         let partition = lane.view.partitions[at.place].id;
@@ -143,13 +163,13 @@ where
             if run.is_empty() {
                 continue;
             }
-            let read = files::read(&lane.disk, segment.file, run).await;
+            let read = files::read(&lane.disk, segment.file, segment.epoch, run).await;
             if segment.end_sequence <= lane.view.start() {
                 return None;
             }
             return Some(self.judge(read));
         }
-        None
+        Some(Outcome::End)
     }
 
     /// Takes what holds up to the first batch that does not. If that is the first of all, it is lost.
@@ -170,7 +190,10 @@ where
 }
 
 enum Outcome {
+    /// At least one batch.
     Batches(Vec<Bytes>),
+    /// Nothing more here.
+    End,
     /// The first batch does not hold; where the next one begins.
     Lost(u64),
 }
@@ -240,15 +263,15 @@ where
 
 impl<D> LaneStore<D> {
     /// Everything committed of a partition, segment by segment, oldest first.
-    pub(super) fn fresh_entries(&self, at: At) -> Vec<(headworks_log::FileNumber, Vec<Entry>)> {
+    pub(super) fn fresh_entries(&self, at: At) -> Vec<(headworks_log::FileNumber, Epoch, Vec<Entry>)> {
         let view = &self.lanes[at.lane].view;
         let partition = &view.partitions[at.place];
         let high_watermark = partition.high_watermark();
         let entries = |index: &&headworks_log::view::OpenIndex| {
-            index.read(|file, _, _| {
+            index.read(|file, _, epoch| {
                 let committed =
                     index.batches(partition.id, 0, 0).map(|found| found.entry).take_while(|entry| entry.end_offset() <= high_watermark);
-                (file, committed.collect())
+                (file, epoch, committed.collect())
             })
         };
         view.open_indexes().iter().filter_map(entries).collect()

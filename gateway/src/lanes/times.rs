@@ -4,6 +4,7 @@
 use super::files;
 use super::store::{At, Entries, LaneStore};
 use crate::store::{ReadError, TimedOffset};
+use headworks_format::Epoch;
 use headworks_format::batch::Batch;
 use headworks_format::sidecar::{Entry, TIMESTAMP_UNKNOWN};
 use headworks_log::{Disk, FileNumber};
@@ -23,9 +24,9 @@ where
 {
     pub(super) async fn first_at_or_after(&self, at: At, time_ms: i64) -> Result<Option<TimedOffset>, ReadError> {
         let may_hold = |entry: &&Entry| entry.max_timestamp_ms == TIMESTAMP_UNKNOWN || entry.max_timestamp_ms >= time_ms;
-        for (file, entries) in self.all_entries(at).await? {
+        for (file, epoch, entries) in self.all_entries(at).await? {
             for entry in entries.iter().filter(may_hold) {
-                if let Some(found) = self.look(at, file, *entry, Wanted::AtOrAfter(time_ms)).await {
+                if let Some(found) = self.search(at, file, epoch, *entry, Wanted::AtOrAfter(time_ms)).await {
                     return Ok(Some(found));
                 }
             }
@@ -35,13 +36,13 @@ where
 
     pub(super) async fn latest(&self, at: At) -> Result<Option<TimedOffset>, ReadError> {
         let mut largest: Option<TimedOffset> = None;
-        for (file, entries) in self.all_entries(at).await? {
+        for (file, epoch, entries) in self.all_entries(at).await? {
             for entry in &entries {
                 let known = largest.map_or(i64::MIN, |found| found.timestamp_ms);
                 if entry.max_timestamp_ms != TIMESTAMP_UNKNOWN && entry.max_timestamp_ms <= known {
                     continue;
                 }
-                let found = self.look(at, file, *entry, Wanted::Largest).await;
+                let found = self.search(at, file, epoch, *entry, Wanted::Largest).await;
                 largest = found.filter(|found| found.timestamp_ms > known || largest.is_none()).or(largest);
             }
         }
@@ -49,26 +50,27 @@ where
     }
 
     /// The partition's committed batches by file, oldest first.
-    async fn all_entries(&self, at: At) -> Result<Vec<(FileNumber, Vec<Entry>)>, ReadError> {
+    async fn all_entries(&self, at: At) -> Result<Vec<(FileNumber, Epoch, Vec<Entry>)>, ReadError> {
         let partition = self.lanes[at.lane].view.partitions[at.place].id;
         // Sealed before fresh: a segment is added to the one before it leaves the other, so none is missed.
         let fresh = self.fresh_entries(at);
         let mut all = Vec::new();
         for segment in self.segments(at) {
-            if fresh.iter().any(|(file, _)| *file == segment.file) {
+            if fresh.iter().any(|(file, _, _)| *file == segment.file) {
                 continue;
             }
             let entries: Entries =
                 self.sidecars.entries(&self.lanes[at.lane].disk, segment.file, segment.nonce).await.ok_or(ReadError::Storage)?;
             let from = entries.partition_point(|entry| entry.partition < partition);
-            all.push((segment.file, entries[from..].iter().take_while(|entry| entry.partition == partition).copied().collect()));
+            let own = entries[from..].iter().take_while(|entry| entry.partition == partition);
+            all.push((segment.file, segment.epoch, own.copied().collect()));
         }
         all.extend(fresh);
         Ok(all)
     }
 
-    async fn look(&self, at: At, file: FileNumber, entry: Entry, wanted: Wanted) -> Option<TimedOffset> {
-        let read = files::read(&self.lanes[at.lane].disk, file, vec![entry]).await;
+    async fn search(&self, at: At, file: FileNumber, epoch: Epoch, entry: Entry, wanted: Wanted) -> Option<TimedOffset> {
+        let read = files::read(&self.lanes[at.lane].disk, file, epoch, vec![entry]).await;
         let bytes = read.into_iter().next()?.bytes?;
         let batch = Batch::parse_unsummed(&bytes).ok()?;
         let header = batch.header();

@@ -12,7 +12,7 @@ use headworks_io::fatal::Reason;
 use headworks_lane::LaneDisk;
 use headworks_log::recover::candidates::{Candidate, candidates, synced_through};
 use headworks_log::recover::{Bounds, Depth, walk};
-use headworks_log::{Disk, FileNumber, history};
+use headworks_log::{Disk, history};
 use serde_json::json;
 use std::io::{self, BufWriter, Write};
 
@@ -41,7 +41,7 @@ pub fn run(args: &CatArgs) -> Result<bool, Failure> {
             };
             printed = true;
             for entry in walked.entries.iter().filter(|entry| entry.partition == partition.id && entry.end_offset() > from) {
-                if !out.batch(disk, candidate.file, entry)? {
+                if !out.batch(disk, candidate, entry)? {
                     return out.flush().map(|()| true);
                 }
             }
@@ -81,16 +81,16 @@ struct Printer<W: Write> {
 
 impl<W: Write> Printer<W> {
     /// Prints a batch's records; false when enough were printed.
-    fn batch(&mut self, disk: &LaneDisk, file: FileNumber, entry: &Entry) -> Result<bool, Failure> {
+    fn batch(&mut self, disk: &LaneDisk, candidate: &Candidate, entry: &Entry) -> Result<bool, Failure> {
         let from = entry.position / 4096 * 4096;
         let bytes =
             usize::try_from((entry.position + u64::from(entry.length)).next_multiple_of(4096) - from).expect("a batch is at most 1 MiB");
         let mut buffer = disk.buffer(bytes);
-        let read = disk.read(file, from, bytes, &mut buffer).map_err(|error| Failure::new(Reason::Storage, error.message))?;
+        let read = disk.read(candidate.file, from, bytes, &mut buffer).map_err(|error| Failure::new(Reason::Storage, error.message))?;
         let at = usize::try_from(entry.position - from).expect("below 4096");
         let bytes = buffer
             .get(at..at + entry.length as usize)
-            .filter(|_| read > 0 && history::holds(entry, &buffer[at..at + entry.length as usize]));
+            .filter(|_| read > 0 && history::holds_in(entry, candidate.id.epoch, &buffer[at..at + entry.length as usize]));
         let Some(bytes) = bytes else {
             eprintln!(
                 "offsets {} to {} do not hold and are passed over; `headworks verify` says more",

@@ -2,8 +2,9 @@ mod rig;
 
 use super::LaneStore;
 use crate::store::{EpochEnd, ReadError, Store, TimedOffset};
-use headworks_format::batch::Batch;
+use headworks_format::batch::{Batch, BatchHeader};
 use rig::{BASE_MS, Memory, Rig, value_of};
+use zerocopy::FromBytes as _;
 
 fn run<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().expect("a runtime");
@@ -16,10 +17,22 @@ async fn read_all(store: &LaneStore<Memory>, from: i64, bytes_max: usize) -> Vec
     let mut next = from;
     for _ in 0..10_000 {
         let runs = store.read("events", 0, next, bytes_max).await.expect("a read within bounds");
-        let Some(after) = runs.iter().flat_map(|run| check_run(run)).inspect(|offset| seen.push(*offset)).last() else { return seen };
-        next = after + 1;
+        let Some(end) = runs.last().map(|run| end_of(run)) else { return seen };
+        runs.iter().for_each(|run| seen.extend(check_run(run)));
+        next = end;
     }
     panic!("no end after 10,000 reads");
+}
+
+/// The offset after the last batch of a run, as a consumer computes it.
+fn end_of(run: &[u8]) -> i64 {
+    let (mut rest, mut end) = (run, 0);
+    while !rest.is_empty() {
+        let header = BatchHeader::ref_from_prefix(rest).expect("a header").0;
+        end = header.base_offset.get() + i64::from(header.last_offset_delta.get()) + 1;
+        rest = &rest[usize::try_from(header.batch_length.get()).expect("a length") + 12..];
+    }
+    end
 }
 
 /// The offsets in a run of whole batches, each record's value checked against its offset.
@@ -28,6 +41,11 @@ fn check_run(run: &[u8]) -> Vec<i64> {
     let mut rest = run;
     while !rest.is_empty() {
         let bytes = usize::try_from(i32::from_be_bytes(rest[8..12].try_into().expect("four bytes"))).expect("a length") + 12;
+        if i32::from_be_bytes(rest[57..61].try_into().expect("four bytes")) == 0 {
+            // It stands for what cannot be read.
+            rest = &rest[bytes..];
+            continue;
+        }
         let batch = Batch::parse(&rest[..bytes]).expect("a whole batch");
         for record in batch.records() {
             let record = record.expect("a record");
@@ -160,4 +178,41 @@ fn a_commit_between_the_look_and_the_wait_wakes() {
             tokio::time::timeout(std::time::Duration::from_secs(10), commits).await.expect("the commit wakes");
         }
     });
+}
+
+/// A consumer must come to the end though the last batches are lost: an empty batch stands for them.
+#[test]
+fn lost_batches_at_the_end_are_an_empty_batch_that_ends_at_the_watermark() {
+    for fresh in [false, true] {
+        let mut rig = Rig::new(100);
+        (0..24).for_each(|_| rig.append(5, 180_000));
+        let (file, entries) = if fresh {
+            let index = rig.log.view().open_indexes().into_iter().next_back().expect("an open segment");
+            (index.read(|file, _, _| file).expect("open"), index.entries())
+        } else {
+            // A new rig whose ring holds nothing: what was appended is read from files alone.
+            (rig.log.view().sealed()[0].file, Vec::new())
+        };
+        if !fresh {
+            // Every batch of the first sealed segment is lost: the next segment's follow, behind what is passed over.
+            for position in (68 << 10..7 << 20).step_by(64 << 10) {
+                rig.disk.rot(file, position);
+            }
+            let seen = run(async { read_all(&rig.store(), 0, 1 << 20).await });
+            assert!(seen.len() < 120 && seen.last() == Some(&119), "{} records, the last {:?}", seen.len(), seen.last());
+            continue;
+        }
+        // Rot in the file of the fresh segment; a store whose ring has moved on reads it there.
+        entries.iter().for_each(|entry| rig.disk.rot(file, entry.position + 500));
+        let store = rig.store_without_ring();
+        run(async {
+            let first = i64::try_from(entries[0].base_offset).expect("small");
+            let runs = store.read("events", 0, first, 1 << 20).await.expect("an answer");
+            assert_eq!(runs.len(), 1);
+            let header = BatchHeader::ref_from_prefix(&runs[0]).expect("a header").0;
+            assert_eq!((header.base_offset.get(), header.record_count.get(), header.leader_epoch.get()), (first, 0, 5));
+            assert_eq!(header.base_offset.get() + i64::from(header.last_offset_delta.get()) + 1, 120);
+            assert_eq!(header.crc.get(), headworks_format::checksum::crc32c(&runs[0][21..]));
+        });
+    }
 }

@@ -136,6 +136,14 @@ impl Rig {
         LaneStore::new(vec![lane], self.commits.clone(), self.unreadable.clone())
     }
 
+    /// The store over the lane as if every slot had been overwritten: everything is read from files.
+    pub fn store_without_ring(&self) -> LaneStore<Memory> {
+        let region = Arc::new(Region::map(SLOTS * BLOCK_BYTES_MAX).expect("memory"));
+        let (_, _, readers) = slot_ring(region, SLOTS, BLOCK_BYTES_MAX);
+        let lane = Lane { view: Arc::clone(self.log.view()), readers, disk: Arc::new(self.disk.clone()) };
+        LaneStore::new(vec![lane], self.commits.clone(), self.unreadable.clone())
+    }
+
     /// Appends a block of one batch of so many records and makes it durable.
     pub fn append(&mut self, records: u32, value_bytes: usize) {
         let slot = self.filler.claim().expect("every block before is durable");
