@@ -26,6 +26,9 @@ const BUFFER_BYTES: u32 = 64 << 10;
 const COMPLETIONS_MAX: usize = 256;
 const RECEIVE_BUFFER_BYTES: usize = 64 << 20;
 
+/// Its thread.
+pub const THREAD: &str = "probe-receive";
+
 const RECEIVE: Token = Token(0);
 const WAKE: Token = Token(1);
 const WAIT_MAX: Duration = Duration::from_secs(1);
@@ -85,7 +88,7 @@ impl ReceiveProbe {
         let filter = ArrivalFilter::attach(&socket).map_err(|error| format!("no arrival filter: {error}"))?;
         let (address, counts) = (socket.local, Arc::new(Counts::default()));
         let parts = (socket, Arc::clone(&counts), wake.clone());
-        let thread = thread::Builder::new().name("probe-receive".into()).spawn(move || {
+        let thread = thread::Builder::new().name(THREAD.into()).spawn(move || {
             cpus::pin(cpu).map_err(|error| error.to_string())?;
             Loop::new(parts, sink)?.run()
         });

@@ -5,6 +5,7 @@ mod generator;
 pub mod guard;
 mod http;
 mod node;
+pub mod threads;
 
 pub use binaries::Binaries;
 pub use generator::{Generator, Load, Sent};

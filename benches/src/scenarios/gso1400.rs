@@ -4,16 +4,18 @@
 use headworks_io::Wake;
 
 use super::gso64::describe;
-use super::throughput::{self, Account};
+use super::throughput::{self, Account, Costs, Watch};
 use crate::bench::{Bench, Placement};
-use crate::figures::{Bar, Row, number};
-use crate::probes::receive::ReceiveProbe;
+use crate::figures::{Bar, Row};
+use crate::probes::receive::{self, ReceiveProbe};
 use crate::probes::write::{ConstantFile, WriteProbe};
 use crate::process::Node;
 use crate::runner::Pairs;
 
 const NAME: &str = "gso1400";
 const PACKET_BYTES: usize = 1400;
+/// The same in MB of payload.
+const MB_A_PACKET: f64 = 1400.0 / 1e6;
 const BAR: Bar = Bar::AtLeast(0.85);
 /// The file that the constant block goes round.
 const FILE_BYTES: u64 = 1 << 30;
@@ -23,30 +25,38 @@ const FILE_BYTES: u64 = 1 << 30;
 /// # Errors
 /// A probe, a node or its books fail.
 pub fn run(bench: &Bench) -> Result<Vec<Row>, String> {
-    bench.placements().iter().map(|placement| measure(bench, placement)).collect()
+    let rows = bench.placements().iter().map(|placement| measure(bench, placement)).collect::<Result<Vec<_>, _>>()?;
+    Ok(rows.into_iter().flatten().collect())
 }
 
-fn measure(bench: &Bench, placement: &Placement) -> Result<Row, String> {
+fn measure(bench: &Bench, placement: &Placement) -> Result<[Row; 2], String> {
     let scratch = bench.scratch("gso1400-")?;
     let folder = scratch.path();
     let retention = bench.scale.retention_bytes;
     let node = Node::start(bench, &folder.join("data"), placement, retention, &[])?;
     throughput::first_lap(bench, folder, &node, retention, placement.generator)?;
-    let load = throughput::load(bench, PACKET_BYTES, true, placement.generator);
     let constant = ConstantFile::make(&folder.join("constant"), FILE_BYTES.min(retention))?;
+    let load = throughput::load(bench, PACKET_BYTES, true, placement.generator);
     let mut account = Account::default();
+    let Costs { probe: mut alone, subject: mut whole } = Costs::default();
     let probe = || {
         let wake = Wake::new().map_err(|error| format!("no wake: {error}"))?;
         let (writer, blocks) = WriteProbe::start(&constant, placement.log, wake.clone())?;
         let receiver = ReceiveProbe::start(placement.ingest, true, wake, blocks)?;
-        let stretch = throughput::stretch(bench, folder, receiver.address, &load, || Ok(writer.durable_bytes()))?;
+        let packets = || Ok(writer.durable_bytes() / PACKET_BYTES as u64);
+        let watch = Watch { count: packets, pid: std::process::id(), thread: receive::THREAD };
+        alone.push(throughput::stretch(bench, folder, receiver.address, &load, watch)?);
         receiver.stop()?;
         writer.stop()?;
-        Ok(stretch.per_second / 1e6)
+        Ok(alone[alone.len() - 1].per_second * MB_A_PACKET)
     };
-    let subject = || Ok(account.stretch(bench, folder, &node, &load)? * number(PACKET_BYTES as u64) / 1e6);
+    let subject = || {
+        whole.push(account.stretch(bench, folder, &node, &load)?);
+        Ok(whole[whole.len() - 1].per_second * MB_A_PACKET)
+    };
     let pairs = Pairs::measure(bench, probe, subject)?;
     node.stop()?;
-    let row = pairs.row(NAME, placement.what, "MB/s durable payload").held_to(BAR);
-    Ok(row.noted(account.describe()).noted(describe(placement)))
+    let rate = pairs.row(NAME, placement.what, "MB/s durable payload").held_to(BAR).noted(account.describe()).noted(describe(placement));
+    let costs = Costs { probe: alone, subject: whole };
+    Ok([rate, costs.row(NAME, format!("{}, the ingest loop's cost", placement.what), "ns/record")])
 }

@@ -3,10 +3,10 @@
 
 use headworks_io::Wake;
 
-use super::throughput::{self, Account};
+use super::throughput::{self, Account, Costs, Watch};
 use crate::bench::{Bench, Placement};
-use crate::figures::{Bar, Row};
-use crate::probes::receive::{Discard, ReceiveProbe};
+use crate::figures::{Bar, Row, number};
+use crate::probes::receive::{self, Discard, ReceiveProbe};
 use crate::process::Node;
 use crate::runner::Pairs;
 
@@ -19,10 +19,11 @@ const BAR: Bar = Bar::AtLeast(0.8);
 /// # Errors
 /// A probe, a node or its books fail.
 pub fn run(bench: &Bench) -> Result<Vec<Row>, String> {
-    bench.placements().iter().map(|placement| measure(bench, placement)).collect()
+    let rows = bench.placements().iter().map(|placement| measure(bench, placement)).collect::<Result<Vec<_>, _>>()?;
+    Ok(rows.into_iter().flatten().collect())
 }
 
-fn measure(bench: &Bench, placement: &Placement) -> Result<Row, String> {
+fn measure(bench: &Bench, placement: &Placement) -> Result<[Row; 2], String> {
     let scratch = bench.scratch("gso64-")?;
     let folder = scratch.path();
     let retention = bench.scale.retention_bytes;
@@ -30,19 +31,26 @@ fn measure(bench: &Bench, placement: &Placement) -> Result<Row, String> {
     throughput::first_lap(bench, folder, &node, retention, placement.generator)?;
     let load = throughput::load(bench, PACKET_BYTES, true, placement.generator);
     let mut account = Account::default();
-    let mut probe_sent = Vec::new();
+    let Costs { probe: mut alone, subject: mut whole } = Costs::default();
     let probe = || {
         let wake = Wake::new().map_err(|error| format!("no wake: {error}"))?;
         let probe = ReceiveProbe::start(placement.ingest, true, wake, Discard)?;
-        let stretch = throughput::stretch(bench, folder, probe.address, &load, || Ok(probe.packets()))?;
-        probe_sent.push(format!("{:.1}", crate::figures::number(stretch.sent.per_second) / 1e6));
+        let watch = Watch { count: || Ok(probe.packets()), pid: std::process::id(), thread: receive::THREAD };
+        alone.push(throughput::stretch(bench, folder, probe.address, &load, watch)?);
         probe.stop()?;
-        Ok(stretch.per_second / 1e6)
+        Ok(alone[alone.len() - 1].per_second / 1e6)
     };
-    let pairs = Pairs::measure(bench, probe, || Ok(account.stretch(bench, folder, &node, &load)? / 1e6))?;
+    let subject = || {
+        whole.push(account.stretch(bench, folder, &node, &load)?);
+        Ok(whole[whole.len() - 1].per_second / 1e6)
+    };
+    let pairs = Pairs::measure(bench, probe, subject)?;
     node.stop()?;
-    let row = pairs.row(NAME, placement.what, "M records/s durable").held_to(BAR);
-    Ok(row.noted(account.describe()).noted(format!("probe's sender, M packets/s: {}", probe_sent.join(" "))).noted(describe(placement)))
+    let rate = pairs.row(NAME, placement.what, "M records/s durable").held_to(BAR).noted(account.describe()).noted(describe(placement));
+    let senders: Vec<String> = alone.iter().map(|run| format!("{:.1}", number(run.sent.per_second) / 1e6)).collect();
+    let rate = rate.noted(format!("the probe's sender, M packets/s: {}", senders.join(" ")));
+    let costs = Costs { probe: alone, subject: whole };
+    Ok([rate, costs.row(NAME, format!("{}, the ingest loop's cost", placement.what), "ns/record")])
 }
 
 /// The processors by number.

@@ -5,23 +5,36 @@
 //!              ├─ warm ─┤first look ──── window ──── second look├─ tail ─┤ closed books
 //! ```
 //! The rate is between the two looks, so neither start nor drain is in it; loss is over the whole run.
+//!
+//! Beside the rate stands what the receiving loop costs: nanoseconds of its processor for each thing counted. On loopback
+//! the sender slows down when it must wake a receiver that sleeps, so a receiver that keeps up and idles may show a *lower*
+//! rate than one that is swamped. Where nothing is lost the rate is the sender's, and the cost is the figure to look at.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::bench::Bench;
-use crate::figures::{Spread, number};
-use crate::process::{Books, Generator, Load, Node, Sent};
+use crate::figures::{Row, Spread, number};
+use crate::process::{Books, Generator, Load, Node, Sent, threads};
+use crate::table::spread;
 
 /// The generator goes on this long after the second look, which may come late on a full machine.
 const TAIL: Duration = Duration::from_millis(400);
+
+/// The appliance's receiving thread.
+const INGEST: &str = "hw-ingest-0";
 
 /// What one stretch came to.
 #[derive(Debug, Clone, Copy)]
 pub struct Stretch {
     /// Counted things a second.
     pub per_second: f64,
+    /// Nanoseconds of the receiving loop for each thing counted.
+    pub cost_ns: f64,
+    /// Share of the window that the receiving loop ran, 0 to 1.
+    pub busy: f64,
     /// What was sent.
     pub sent: Sent,
 }
@@ -31,32 +44,76 @@ pub fn load(bench: &Bench, packet_bytes: usize, gso: bool, cpu: usize) -> Load {
     Load { packet_bytes, rate: None, gso, duration: bench.scale.warm + bench.scale.window + TAIL, cpu }
 }
 
-/// Loads a target and looks at a counter twice.
+/// What is looked at: a counter, and the thread that does the receiving.
+pub struct Watch<'a, F> {
+    /// The counter.
+    pub count: F,
+    /// The thread's process.
+    pub pid: u32,
+    /// The thread's name.
+    pub thread: &'a str,
+}
+
+/// One look.
+struct Look {
+    at: Instant,
+    count: u64,
+    run_ns: u64,
+}
+
+impl<F: FnMut() -> Result<u64, String>> Watch<'_, F> {
+    /// The count and the thread's time, at the middle of the time that asking for the count took.
+    fn look(&mut self) -> Result<Look, String> {
+        let asked = Instant::now();
+        let count = (self.count)()?;
+        let at = asked + asked.elapsed() / 2;
+        Ok(Look { at, count, run_ns: threads::run_ns(self.pid, self.thread)? })
+    }
+}
+
+/// Loads a target and looks twice.
 ///
 /// # Errors
-/// The generator or the look fails.
+/// The generator or a look fails.
 pub fn stretch(
     bench: &Bench,
     folder: &Path,
-    target: std::net::SocketAddr,
+    target: SocketAddr,
     load: &Load,
-    mut count: impl FnMut() -> Result<u64, String>,
+    mut watch: Watch<'_, impl FnMut() -> Result<u64, String>>,
 ) -> Result<Stretch, String> {
     let generator = Generator::start(bench, folder, target, load)?;
     thread::sleep(bench.scale.warm);
-    let first = look(&mut count)?;
+    let first = watch.look()?;
     thread::sleep(bench.scale.window);
-    let second = look(&mut count)?;
+    let second = watch.look()?;
     let sent = generator.finish()?;
-    let seconds = (second.0 - first.0).as_secs_f64();
-    Ok(Stretch { per_second: number(second.1 - first.1) / seconds, sent })
+    let seconds = (second.at - first.at).as_secs_f64();
+    let (counted, ran_ns) = (number(second.count - first.count), number(second.run_ns - first.run_ns));
+    Ok(Stretch { per_second: counted / seconds, cost_ns: ran_ns / counted.max(1.0), busy: ran_ns / seconds / 1e9, sent })
 }
 
-/// A count and the middle of the time that asking for it took.
-fn look(count: &mut impl FnMut() -> Result<u64, String>) -> Result<(Instant, u64), String> {
-    let asked = Instant::now();
-    let counted = count()?;
-    Ok((asked + asked.elapsed() / 2, counted))
+/// What the receiving loop cost in probe and subject, run by run.
+#[derive(Debug, Default)]
+pub struct Costs {
+    /// The probe's runs.
+    pub probe: Vec<Stretch>,
+    /// The subject's.
+    pub subject: Vec<Stretch>,
+}
+
+impl Costs {
+    /// A row of nanoseconds for each thing counted, where the ratio is the share of the subject's cost that receiving alone
+    /// has.
+    pub fn row(&self, scenario: &'static str, what: String, unit: &'static str) -> Row {
+        let cost = |runs: &[Stretch]| Spread::of(&runs.iter().map(|run| run.cost_ns).collect::<Vec<_>>());
+        let busy = |runs: &[Stretch]| Spread::of(&runs.iter().map(|run| run.busy * 100.0).collect::<Vec<_>>());
+        let ratios: Vec<f64> = self.probe.iter().zip(&self.subject).map(|(probe, subject)| probe.cost_ns / subject.cost_ns).collect();
+        let row = Row::of(scenario, what, unit, cost(&self.subject));
+        let row = Row { probe: Some(cost(&self.probe)), ratio: Some(Spread::of(&ratios)), ..row };
+        let (subject, probe) = (spread(busy(&self.subject)), spread(busy(&self.probe)));
+        row.noted(format!("ratio: probe / subject; the loop ran {subject} % of the time, the probe's {probe} %"))
+    }
 }
 
 /// What a node's runs came to, for the notes.
@@ -72,12 +129,13 @@ impl Account {
     ///
     /// # Errors
     /// As for [`stretch`], or the books do not close.
-    pub fn stretch(&mut self, bench: &Bench, folder: &Path, node: &Node, load: &Load) -> Result<f64, String> {
+    pub fn stretch(&mut self, bench: &Bench, folder: &Path, node: &Node, load: &Load) -> Result<Stretch, String> {
         let before = node.closed_books()?;
-        let stretch = stretch(bench, folder, node.udp, load, || Ok(node.books()?.durable))?;
+        let watch = Watch { count: || Ok(node.books()?.durable), pid: node.pid(), thread: INGEST };
+        let stretch = stretch(bench, folder, node.udp, load, watch)?;
         let books = node.closed_books()?.since(&before);
         self.note(&stretch.sent, &books)?;
-        Ok(stretch.per_second)
+        Ok(stretch)
     }
 
     fn note(&mut self, sent: &Sent, books: &Books) -> Result<(), String> {
