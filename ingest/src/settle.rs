@@ -5,11 +5,15 @@
 //! filter on another CPU and not have reached the queue yet, and the kernel's own drop counter must have moved: a
 //! difference that it does not confirm stays pending and is seen. (The counter itself is no count of packets: it takes a
 //! whole GRO train for one.)
+//!
+//! No time between looks is long enough for certain: a hypervisor may take that other CPU away for as long as it likes.
+//! So what was settled is an opinion until the books contradict it: when a packet that was given up is received after
+//! all, [`contradicted`] takes it back.
 
 use headworks_ledger::Counts;
 
-/// Time between the two looks.
-pub const BETWEEN_LOOKS_NS: u64 = 1_000_000;
+/// Time between the two looks: longer than a CPU is commonly taken away within a delivery, so that taking back is rare.
+pub const BETWEEN_LOOKS_NS: u64 = 10_000_000;
 
 /// What the kernel says of a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +22,15 @@ pub struct Queue {
     pub bytes: u32,
     /// Its own count of drops since it was opened; wraps.
     pub drops: u32,
+}
+
+/// Packets counted as dropped that were not: by how much drops and receptions exceed what arrived.
+///
+/// Exact at any moment at which `arrived` was read after the last reception was counted: every packet passes the filter
+/// before anything else happens to it.
+#[must_use]
+pub fn contradicted(counts: &Counts) -> u64 {
+    (counts.dropped_kernel_rcvbuf + counts.received).saturating_sub(counts.arrived).min(counts.dropped_kernel_rcvbuf)
 }
 
 /// Where settling stands for one socket.

@@ -1,4 +1,4 @@
-use crate::settle::{BETWEEN_LOOKS_NS, Queue, Settling};
+use crate::settle::{BETWEEN_LOOKS_NS, Queue, Settling, contradicted};
 use headworks_ledger::Counts;
 
 const EMPTY: Queue = Queue { bytes: 0, drops: 3 };
@@ -57,4 +57,24 @@ fn the_kernels_counter_may_wrap() {
     let mut settling = Settling::default();
     assert_eq!(settling.inexact(Queue { bytes: 0, drops: u32::MAX }), u64::from(u32::MAX));
     assert_eq!(settling.inexact(Queue { bytes: 0, drops: 4 }), 5);
+}
+
+#[test]
+fn a_packet_given_up_and_received_after_all_is_taken_back() {
+    let mut settling = Settling::default();
+    assert_eq!(settling.look(&counts(100, 60), EMPTY, 0), None);
+    let dropped = settling.look(&counts(100, 60), EMPTY, BETWEEN_LOOKS_NS).expect("nothing moved between the looks");
+    let late = Counts { dropped_kernel_rcvbuf: dropped, ..counts(100, 61) };
+    assert_eq!(contradicted(&late), 1);
+    let right = Counts { dropped_kernel_rcvbuf: dropped - contradicted(&late), ..late };
+    assert_eq!((right.dropped_kernel_rcvbuf, right.pending(), right.imbalance()), (39, 0, 61), "{right:?}");
+}
+
+#[test]
+fn books_that_hold_together_contradict_nothing_and_more_received_than_arrived_stays_seen() {
+    assert_eq!(contradicted(&counts(100, 60)), 0);
+    assert_eq!(contradicted(&Counts { dropped_kernel_rcvbuf: 40, ..counts(100, 60) }), 0);
+    let impossible = Counts { dropped_kernel_rcvbuf: 1, ..counts(100, 102) };
+    assert_eq!(contradicted(&impossible), 1);
+    assert!(Counts { dropped_kernel_rcvbuf: 0, ..impossible }.imbalance() > 0, "a bug is not hidden by taking back");
 }

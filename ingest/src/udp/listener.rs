@@ -1,6 +1,6 @@
 //! One UDP listener in one lane: its socket, its arrival filter, its books.
 
-use crate::settle::{Queue, Settling};
+use crate::settle::{Queue, Settling, contradicted};
 use headworks_format::PartitionId;
 use headworks_io::{ArrivalFilter, FileSlot, UdpListener};
 use headworks_ledger::{Clerk, Counts};
@@ -41,6 +41,7 @@ impl Listener {
         match &self.parts.filter {
             Some(filter) => {
                 self.counts.arrived = filter.arrived();
+                self.counts.dropped_kernel_rcvbuf -= contradicted(&self.counts);
                 if quiet && self.counts.pending() > 0 {
                     self.settle(now_ns);
                 }

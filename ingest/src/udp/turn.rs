@@ -312,7 +312,9 @@ impl IngestLoop {
 
     fn is_ended(&self) -> bool {
         let Some(since) = self.stopping_since_ns else { return false };
-        let drained = self.held.is_empty() && self.buffers.outstanding() == 0 && self.listeners.iter().all(Listener::is_drained);
+        let drained = self.held.is_empty()
+            && self.buffers.outstanding() == 0
+            && self.listeners.iter().all(|listener| listener.is_drained() && !listener.is_settling());
         drained || self.clock.realtime_ns().saturating_sub(since) > DRAIN_MAX_NS
     }
 
