@@ -94,6 +94,8 @@ pub struct Bench {
     /// The real binaries.
     pub binaries: Binaries,
     folder: PathBuf,
+    /// Where generators keep their ledgers: in memory where there is such a place, so that they do not use the disk under test.
+    aside: TempDir,
     /// Removes the folder when the benches end, unless the caller named it.
     _temporary: Option<TempDir>,
 }
@@ -115,7 +117,16 @@ impl Bench {
             }
         };
         std::fs::create_dir_all(&folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
-        Ok(Bench { scale, binaries, folder, _temporary: temporary })
+        let shared = Path::new("/dev/shm");
+        let place = if shared.is_dir() { shared } else { &folder };
+        let aside = tempfile::Builder::new().prefix("headworks-benches-").tempdir_in(place);
+        let aside = aside.map_err(|error| format!("no folder in {}: {error}", place.display()))?;
+        Ok(Bench { scale, binaries, folder, aside, _temporary: temporary })
+    }
+
+    /// Where generators keep their ledgers.
+    pub fn aside(&self) -> &Path {
+        self.aside.path()
     }
 
     /// Where data goes.

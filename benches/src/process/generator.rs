@@ -1,7 +1,6 @@
 //! One sender: the real generator, pinned, and the ledger that it left.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -45,16 +44,16 @@ pub struct Sent {
 }
 
 impl Generator {
-    /// Starts it; its ledger goes into `folder`.
+    /// Starts it.
     ///
     /// # Errors
     /// It cannot be started.
-    pub fn start(bench: &Bench, folder: &Path, target: SocketAddr, load: &Load) -> Result<Generator, String> {
+    pub fn start(bench: &Bench, target: SocketAddr, load: &Load) -> Result<Generator, String> {
         let mut command = Command::new(&bench.binaries.generator);
         command.args(["udp", "--output", "json", "--target"]).arg(target.to_string());
         command.args(["--rate", &load.rate.map_or_else(|| "max".to_owned(), |rate| rate.to_string())]);
         command.args(["--size", &load.packet_bytes.to_string(), "--duration", &format!("{}ms", load.duration.as_millis())]);
-        command.arg("--ledger").arg(folder.join("generator.json"));
+        command.arg("--ledger").arg(bench.aside().join("generator.json"));
         if load.gso {
             command.arg("--gso");
         }

@@ -118,7 +118,7 @@ impl Node {
     /// # Errors
     /// It does not answer, or not with a ledger.
     pub fn books(&self) -> Result<Books, String> {
-        let text = http::get(self.http, "/api/v1/ledger")?;
+        let text = self.get("/api/v1/ledger")?;
         parse_books(&text).ok_or_else(|| format!("not a ledger: {text}"))
     }
 
@@ -127,7 +127,12 @@ impl Node {
     /// # Errors
     /// It does not answer.
     pub fn metrics(&self) -> Result<String, String> {
-        http::get(self.http, "/metrics")
+        self.get("/metrics")
+    }
+
+    /// One answer; a node that gives none has mostly said why.
+    fn get(&self, path: &str) -> Result<String, String> {
+        http::get(self.http, path).map_err(|error| format!("{error}; the node's last words: {}", self.last_words()))
     }
 
     /// Its books once nothing is on its way: all that arrived is received or known as dropped, all admitted is durable.

@@ -34,7 +34,7 @@ fn measure(bench: &Bench, placement: &Placement) -> Result<[Row; 2], String> {
     let folder = scratch.path();
     let retention = bench.scale.retention_bytes;
     let node = Node::start(bench, &folder.join("data"), placement, retention, &[])?;
-    throughput::first_lap(bench, folder, &node, retention, placement.generator)?;
+    throughput::first_lap(bench, &node, retention, placement.generator)?;
     let constant = ConstantFile::make(&folder.join("constant"), FILE_BYTES.min(retention))?;
     let load = throughput::load(bench, PACKET_BYTES, true, placement.generator);
     let mut account = Account::default();
@@ -45,13 +45,13 @@ fn measure(bench: &Bench, placement: &Placement) -> Result<[Row; 2], String> {
         let receiver = ReceiveProbe::start(placement.ingest, true, wake, blocks)?;
         let packets = || Ok(writer.durable_bytes() / PACKET_BYTES as u64);
         let watch = Watch { count: packets, pid: std::process::id(), thread: receive::THREAD };
-        alone.push(throughput::stretch(bench, folder, receiver.address, &load, watch)?);
+        alone.push(throughput::stretch(bench, receiver.address, &load, watch)?);
         receiver.stop()?;
         writer.stop()?;
         Ok(alone[alone.len() - 1].per_second * MB_A_PACKET)
     };
     let subject = || {
-        whole.push(account.stretch(bench, folder, &node, &load)?);
+        whole.push(account.stretch(bench, &node, &load)?);
         Ok(whole[whole.len() - 1].per_second * MB_A_PACKET)
     };
     let pairs = Pairs::measure(bench, probe, subject)?;

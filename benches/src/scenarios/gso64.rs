@@ -28,7 +28,7 @@ fn measure(bench: &Bench, placement: &Placement) -> Result<[Row; 2], String> {
     let folder = scratch.path();
     let retention = bench.scale.retention_bytes;
     let node = Node::start(bench, &folder.join("data"), placement, retention, &[])?;
-    throughput::first_lap(bench, folder, &node, retention, placement.generator)?;
+    throughput::first_lap(bench, &node, retention, placement.generator)?;
     let load = throughput::load(bench, PACKET_BYTES, true, placement.generator);
     let mut account = Account::default();
     let Costs { probe: mut alone, subject: mut whole } = Costs::default();
@@ -36,12 +36,12 @@ fn measure(bench: &Bench, placement: &Placement) -> Result<[Row; 2], String> {
         let wake = Wake::new().map_err(|error| format!("no wake: {error}"))?;
         let probe = ReceiveProbe::start(placement.ingest, true, wake, Discard)?;
         let watch = Watch { count: || Ok(probe.packets()), pid: std::process::id(), thread: receive::THREAD };
-        alone.push(throughput::stretch(bench, folder, probe.address, &load, watch)?);
+        alone.push(throughput::stretch(bench, probe.address, &load, watch)?);
         probe.stop()?;
         Ok(alone[alone.len() - 1].per_second / 1e6)
     };
     let subject = || {
-        whole.push(account.stretch(bench, folder, &node, &load)?);
+        whole.push(account.stretch(bench, &node, &load)?);
         Ok(whole[whole.len() - 1].per_second / 1e6)
     };
     let pairs = Pairs::measure(bench, probe, subject)?;

@@ -1,7 +1,6 @@
 //! One client that reads the whole log and keeps nothing, against direct reads of the same segment files; then the same
 //! client beside packets at half the rate that the node takes without loss, which must still lose none.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use headworks_format::LaneId;
@@ -30,10 +29,10 @@ const EMPTY_MAX: u32 = 20;
 pub fn run(bench: &Bench) -> Result<Vec<Row>, String> {
     let placement = &bench.placements()[0];
     let scratch = bench.scratch("history-")?;
-    let (folder, data) = (scratch.path(), scratch.path().join("data"));
+    let data = scratch.path().join("data");
     let retention = bench.scale.retention_bytes;
     let node = Node::start(bench, &data, placement, retention, &[])?;
-    throughput::first_lap(bench, folder, &node, retention, placement.generator)?;
+    throughput::first_lap(bench, &node, retention, placement.generator)?;
     let segments = read::files(&data.join(lane_folder(LaneId(0))), "seg")?;
     let mut rows = Vec::new();
     for depth in [1, 4] {
@@ -42,7 +41,7 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>, String> {
         let row = pairs.row(NAME, format!("one client alone, against O_DIRECT reads of 1 MiB at depth {depth}"), "MB/s of batches");
         rows.push(row.held_to(BAR));
     }
-    rows.push(beside_ingest(bench, folder, &node, placement)?);
+    rows.push(beside_ingest(bench, &node, placement)?);
     node.stop()?;
     Ok(rows)
 }
@@ -65,16 +64,16 @@ fn read_all(node: &Node) -> Result<(f64, Duration), String> {
     Ok((number(bytes) / took.as_secs_f64(), took))
 }
 
-fn beside_ingest(bench: &Bench, folder: &Path, node: &Node, placement: &Placement) -> Result<Row, String> {
+fn beside_ingest(bench: &Bench, node: &Node, placement: &Placement) -> Result<Row, String> {
     let window = bench.scale.window;
     let load = Load { packet_bytes: PACKET_BYTES, rate: None, gso: false, duration: window, cpu: placement.generator };
-    let (rate, _) = lossless_rate(bench, folder, node, &load)?;
+    let (rate, _) = lossless_rate(bench, node, &load)?;
     let half = Load { rate: Some(rate / 2), duration: window * 2, ..load };
     let (mut lost, mut speeds) = (Vec::new(), Vec::new());
     for _ in 0..bench.scale.runs {
         let before = node.closed_books()?;
         let started = Instant::now();
-        let generator = Generator::start(bench, folder, node.udp, &half)?;
+        let generator = Generator::start(bench, node.udp, &half)?;
         // Again and again while packets come: retention may take the oldest away meanwhile, and then the read begins anew.
         while started.elapsed() < half.duration {
             match read_all(node) {

@@ -5,8 +5,10 @@
 //! quantile is interpolated within a bucket as every scraper does it; the bucket stands in the notes. The bar is the
 //! linger, for which a block may wait by design, and three of the disk's own 99th percentiles: a sync that is under way,
 //! the one that covers the block, and one more for the queue.
+//!
+//! The generator does not sleep between packets at this rate, so a log loop on its processor waits for its turn each time
+//! that it wakes; the two placements tell that wait from the appliance's own.
 
-use std::path::Path;
 use std::thread;
 
 use super::throughput;
@@ -26,18 +28,22 @@ const DISK_TIMES: f64 = 3.0;
 const METRIC: &str = "headworks_durable_latency_seconds_bucket";
 const BLOCKS: &str = "position=\"durable\"";
 
-/// Each size in turn.
+/// Each placement and size in turn.
 ///
 /// # Errors
 /// The node, its metrics or the disk probe fail.
 pub fn run(bench: &Bench) -> Result<Vec<Row>, String> {
-    let placement = &bench.placements()[0];
+    let rows = bench.placements().iter().map(|placement| place(bench, placement)).collect::<Result<Vec<_>, _>>()?;
+    Ok(rows.into_iter().flatten().collect())
+}
+
+fn place(bench: &Bench, placement: &Placement) -> Result<Vec<Row>, String> {
     let scratch = bench.scratch("latency-")?;
     let retention = bench.scale.retention_bytes;
     let stamps = ["stream.events.receive_time=true".to_owned()];
     let node = Node::start(bench, &scratch.path().join("data"), placement, retention, &stamps)?;
-    throughput::first_lap(bench, scratch.path(), &node, retention, placement.generator)?;
-    let rows = SIZES.iter().map(|bytes| measure(bench, scratch.path(), &node, placement, *bytes)).collect();
+    throughput::first_lap(bench, &node, retention, placement.generator)?;
+    let rows = SIZES.iter().map(|bytes| measure(bench, &node, placement, *bytes)).collect();
     node.stop()?;
     rows
 }
@@ -51,11 +57,12 @@ struct Run {
     foreign: f64,
 }
 
-fn measure(bench: &Bench, folder: &Path, node: &Node, placement: &Placement, packet_bytes: usize) -> Result<Row, String> {
-    let runs: Vec<Run> = (0..bench.scale.runs).map(|_| run_once(bench, folder, node, placement, packet_bytes)).collect::<Result<_, _>>()?;
+fn measure(bench: &Bench, node: &Node, placement: &Placement, packet_bytes: usize) -> Result<Row, String> {
+    let runs: Vec<Run> = (0..bench.scale.runs).map(|_| run_once(bench, node, placement, packet_bytes)).collect::<Result<_, _>>()?;
     let spread = |of: fn(&Run) -> f64| Spread::of(&runs.iter().map(of).collect::<Vec<_>>());
     let allowed = |run: &Run| LINGER_MS + DISK_TIMES * run.disk_p99_ms;
-    let row = Row::of(NAME, format!("{packet_bytes} B at {PACKETS_A_SECOND} packets/s, p99"), "ms", spread(|run| run.p99_ms));
+    let row =
+        Row::of(NAME, format!("{}, {packet_bytes} B at {PACKETS_A_SECOND} packets/s, p99", placement.what), "ms", spread(|run| run.p99_ms));
     let ratio = Spread::of(&runs.iter().map(|run| run.p99_ms / allowed(run)).collect::<Vec<_>>());
     let probe = Spread::of(&runs.iter().map(allowed).collect::<Vec<_>>());
     let row = Row { probe: Some(probe), ratio: Some(ratio), ..row }.held_to(Bar::AtMost(1.0));
@@ -68,11 +75,11 @@ fn measure(bench: &Bench, folder: &Path, node: &Node, placement: &Placement, pac
         .noted(foreign_note(&foreign)))
 }
 
-fn run_once(bench: &Bench, folder: &Path, node: &Node, placement: &Placement, packet_bytes: usize) -> Result<Run, String> {
+fn run_once(bench: &Bench, node: &Node, placement: &Placement, packet_bytes: usize) -> Result<Run, String> {
     let foreign = machine::wait_quiet(bench.scale.quiet);
     let (warm, window) = (bench.scale.warm, bench.scale.window);
     let load = Load { packet_bytes, rate: Some(PACKETS_A_SECOND), gso: false, duration: warm + window, cpu: placement.generator };
-    let generator = Generator::start(bench, folder, node.udp, &load)?;
+    let generator = Generator::start(bench, node.udp, &load)?;
     thread::sleep(warm);
     let before = Scrape::of(node)?;
     thread::sleep(window.mul_f64(0.9));

@@ -25,13 +25,13 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>, String> {
     let placement = &bench.placements()[0];
     let node = Node::start(bench, &scratch.path().join("data"), placement, retention, &[])?;
     let fresh = node.resident_bytes()?;
-    throughput::first_lap(bench, scratch.path(), &node, retention, placement.generator)?;
+    throughput::first_lap(bench, &node, retention, placement.generator)?;
     // One more lap of what is soaked with: smaller packets fill an index with other entries.
     let warm = Load { packet_bytes: PACKET_BYTES, rate: None, gso: true, duration: bench.scale.soak / 10, cpu: placement.generator };
-    Generator::start(bench, scratch.path(), node.udp, &warm)?.finish()?;
+    Generator::start(bench, node.udp, &warm)?.finish()?;
 
     let duration = bench.scale.soak + Duration::from_millis(500);
-    let generator = Generator::start(bench, scratch.path(), node.udp, &Load { duration, ..warm })?;
+    let generator = Generator::start(bench, node.udp, &Load { duration, ..warm })?;
     let started = Instant::now();
     let durable = node.books()?.durable;
     let mut samples = Vec::new();

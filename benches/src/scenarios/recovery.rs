@@ -47,7 +47,7 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>, String> {
     let data = scratch.path().join("data");
     let placement = &bench.placements()[0];
     let node = Node::start(bench, &data, placement, bytes, &[])?;
-    throughput::first_lap(bench, scratch.path(), &node, bytes, placement.generator)?;
+    throughput::first_lap(bench, &node, bytes, placement.generator)?;
     node.kill()?;
 
     let after_kill = recover(bench, &data, bytes)?;

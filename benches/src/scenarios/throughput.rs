@@ -11,7 +11,6 @@
 //! rate than one that is swamped. Where nothing is lost the rate is the sender's, and the cost is the figure to look at.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -77,12 +76,11 @@ impl<F: FnMut() -> Result<u64, String>> Watch<'_, F> {
 /// The generator or a look fails.
 pub fn stretch(
     bench: &Bench,
-    folder: &Path,
     target: SocketAddr,
     load: &Load,
     mut watch: Watch<'_, impl FnMut() -> Result<u64, String>>,
 ) -> Result<Stretch, String> {
-    let generator = Generator::start(bench, folder, target, load)?;
+    let generator = Generator::start(bench, target, load)?;
     thread::sleep(bench.scale.warm);
     let first = watch.look()?;
     thread::sleep(bench.scale.window);
@@ -129,10 +127,10 @@ impl Account {
     ///
     /// # Errors
     /// As for [`stretch`], or the books do not close.
-    pub fn stretch(&mut self, bench: &Bench, folder: &Path, node: &Node, load: &Load) -> Result<Stretch, String> {
+    pub fn stretch(&mut self, bench: &Bench, node: &Node, load: &Load) -> Result<Stretch, String> {
         let before = node.closed_books()?;
         let watch = Watch { count: || Ok(node.books()?.durable), pid: node.pid(), thread: INGEST };
-        let stretch = stretch(bench, folder, node.udp, load, watch)?;
+        let stretch = stretch(bench, node.udp, load, watch)?;
         let books = node.closed_books()?.since(&before);
         self.note(&stretch.sent, &books)?;
         Ok(stretch)
@@ -162,7 +160,7 @@ impl Account {
 ///
 /// # Errors
 /// The generator fails, or the node's volume does not fill within a bounded number of rounds.
-pub fn first_lap(bench: &Bench, folder: &Path, node: &Node, retention_bytes: u64, cpu: usize) -> Result<(), String> {
+pub fn first_lap(bench: &Bench, node: &Node, retention_bytes: u64, cpu: usize) -> Result<(), String> {
     /// Stretches of load at most; each writes a few hundred MB a second.
     const ROUNDS_MAX: u32 = 120;
     let packet_bytes = 1400;
@@ -170,7 +168,7 @@ pub fn first_lap(bench: &Bench, folder: &Path, node: &Node, retention_bytes: u64
     let wanted = (retention_bytes + 4 * bench.scale.segment_bytes) / packet_bytes as u64;
     let start = node.books()?.durable;
     for _ in 0..ROUNDS_MAX {
-        Generator::start(bench, folder, node.udp, &load)?.finish()?;
+        Generator::start(bench, node.udp, &load)?.finish()?;
         if node.books()?.durable - start >= wanted {
             node.closed_books()?;
             return Ok(());
