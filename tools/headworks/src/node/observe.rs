@@ -253,8 +253,9 @@ fn volume(watched: &Watched) -> VolumeStatus {
     }
 }
 
-/// Upper bounds of the histograms in seconds.
-const BOUNDS_MS: [f64; 14] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 5000.0];
+/// Upper bounds of the histograms in milliseconds: close together where the linger and a sync put most records.
+const BOUNDS_MS: [f64; 22] =
+    [0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 50.0, 100.0, 200.0, 500.0, 5000.0];
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
 fn histogram(snapshots: impl Iterator<Item = Snapshot>) -> Option<HistogramReport> {
