@@ -12,7 +12,7 @@ use kafka_protocol::records::{
 };
 use tokio::sync::Notify;
 
-use crate::store::{EpochEnd, PartitionState, ReadError, Store, TimedOffset, Topic};
+use crate::store::{AppendError, Appended, CreateError, EpochEnd, Level, PartitionState, ReadError, Store, TimedOffset, Topic};
 
 /// A log in memory; clones share it.
 #[derive(Debug, Clone, Default)]
@@ -220,6 +220,18 @@ impl Store for MemoryLog {
 
     fn commits(&self) -> impl Future<Output = ()> {
         self.0.moved.notified()
+    }
+
+    async fn append(&self, _topic: &str, _partition: i32, _batch: Bytes, _level: Level) -> Result<Appended, AppendError> {
+        Err(AppendError::Interrupted)
+    }
+
+    async fn create_topic(&self, _name: &str, _partitions: i32) -> Result<(), CreateError> {
+        Err(CreateError::Interrupted)
+    }
+
+    fn producer_id(&self) -> i64 {
+        -1
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::commits::Commits;
 use super::files::{self, Sidecars};
-use crate::store::{EpochEnd, PartitionState, ReadError, Store, TimedOffset, Topic};
+use crate::store::{AppendError, Appended, CreateError, EpochEnd, Level, PartitionState, ReadError, Store, TimedOffset, Topic};
 use bytes::{Bytes, BytesMut};
 use headworks_format::sidecar::Entry;
 use headworks_format::{Epoch, batch};
@@ -258,6 +258,18 @@ where
 
     fn commits(&self) -> impl Future<Output = ()> {
         self.commits.next()
+    }
+
+    async fn append(&self, _topic: &str, _partition: i32, _batch: Bytes, _level: Level) -> Result<Appended, AppendError> {
+        Err(AppendError::Interrupted)
+    }
+
+    async fn create_topic(&self, _name: &str, _partitions: i32) -> Result<(), CreateError> {
+        Err(CreateError::Interrupted)
+    }
+
+    fn producer_id(&self) -> i64 {
+        -1
     }
 }
 
