@@ -252,7 +252,8 @@ impl CheckpointProducer {
 
     fn producer(&self) -> Option<Producer> {
         let count = usize::from(self.batches.get());
-        let holds = self.producer_id.get() >= 0 && (1..=PRODUCER_BATCHES).contains(&count) && self.partition.get() != PartitionId::CONTROL.0;
+        let holds =
+            self.producer_id.get() >= 0 && (1..=PRODUCER_BATCHES).contains(&count) && self.partition.get() != PartitionId::CONTROL.0;
         let batches = core::array::from_fn(|place| (self.first[place].get(), self.last[place].get(), self.base_offset[place].get()));
         holds.then_some(Producer {
             partition: PartitionId(self.partition.get()),

@@ -10,8 +10,8 @@ use crate::retain;
 use crate::start::SPARES_MAX;
 use crate::view::PartitionView;
 use headworks_format::block::{self, COUNTERS, FLAG_CONTROL, HEAD_BYTES, Seal};
-use headworks_format::segment::{DATA_FROM, PAGE_BYTES, SegmentId};
 use headworks_format::checkpoint::Partition;
+use headworks_format::segment::{DATA_FROM, PAGE_BYTES, SegmentId};
 use headworks_format::{Chain, Nonce, PartitionId, Sequence, checkpoint, checksum};
 
 /// A partition that found no room in its lane.

@@ -4,7 +4,7 @@
 
 use crate::disk::{Disk, DiskError, FileNumber};
 use crate::recover::candidates::{Candidate, candidates, synced_through};
-use crate::recover::{Bounds, Depth, Stop, Walked, Window, sidecar_of, walk, KnownProducers};
+use crate::recover::{Bounds, Depth, KnownProducers, Stop, Walked, Window, sidecar_of, walk};
 use headworks_format::{LaneId, block};
 
 /// One place that does not hold.
