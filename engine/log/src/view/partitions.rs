@@ -59,6 +59,9 @@ pub struct Partitions {
 }
 
 impl Partitions {
+    /// Bytes that the table takes, but for names.
+    pub const BYTES: usize = PARTITIONS_MAX * size_of::<OnceLock<PartitionView>>() + IDS_MAX * size_of::<AtomicU32>();
+
     pub(super) fn new(partitions: &[Partition]) -> Partitions {
         let ids = partitions.iter().map(|partition| partition.id.0 as usize + 1).max().unwrap_or(0).max(IDS_MAX);
         let table = Partitions {
