@@ -189,7 +189,13 @@ pub trait Store: 'static {
     ///
     /// # Errors
     /// [`AppendError`].
-    fn append(&self, topic: &str, partition: i32, batch: Bytes, level: Level) -> impl Future<Output = Result<Appended, AppendError>>;
+    fn append<'s>(
+        &'s self,
+        topic: &str,
+        partition: i32,
+        batch: Bytes,
+        level: Level,
+    ) -> impl Future<Output = Result<Appended, AppendError>> + use<'s, Self>;
 
     /// Makes a topic; completes when it is durable and can be written to. Asking twice at once makes it once: one of the
     /// two finds that it exists.

@@ -285,7 +285,13 @@ where
         self.commits.next()
     }
 
-    fn append(&self, topic: &str, partition: i32, batch: Bytes, level: Level) -> impl Future<Output = Result<Appended, AppendError>> {
+    fn append<'s>(
+        &'s self,
+        topic: &str,
+        partition: i32,
+        batch: Bytes,
+        level: Level,
+    ) -> impl Future<Output = Result<Appended, AppendError>> + use<'s, D> {
         let handed = self.append_now(topic, partition, batch);
         async move {
             let (at, place) = handed?;
