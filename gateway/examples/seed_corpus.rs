@@ -21,7 +21,9 @@ fn main() -> Result<(), Failure> {
     seed(&folder, |_| fetch())?;
     seed(&folder, |_| epochs())?;
     seed(&folder, find_coordinator)?;
-    seed(&folder, |_| produce())
+    seed(&folder, |_| produce())?;
+    seed(&folder, |_| wire::InitProducerIdRequest::default().with_transactional_id(None))?;
+    seed(&folder, |_| create_topics())
 }
 
 fn seed<R: Request>(folder: &Path, body: impl Fn(i16) -> R) -> Result<(), Failure> {
@@ -82,4 +84,13 @@ fn produce() -> wire::ProduceRequest {
     let topic =
         TopicProduceData::default().with_name(events()).with_partition_data(vec![PartitionProduceData::default().with_records(records)]);
     wire::ProduceRequest::default().with_acks(1).with_topic_data(vec![topic])
+}
+
+fn create_topics() -> wire::CreateTopicsRequest {
+    use wire::create_topics_request::{CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig};
+    let assignment = CreatableReplicaAssignment::default().with_broker_ids(vec![wire::BrokerId(1)]);
+    let setting = CreatableTopicConfig::default().with_name(text("cleanup.policy")).with_value(Some(text("delete")));
+    let topic =
+        CreatableTopic::default().with_name(events()).with_num_partitions(4).with_assignments(vec![assignment]).with_configs(vec![setting]);
+    wire::CreateTopicsRequest::default().with_topics(vec![topic])
 }

@@ -12,7 +12,7 @@ use kafka_protocol::records::{
 };
 use tokio::sync::Notify;
 
-use crate::store::{EpochEnd, PartitionState, ReadError, Store, TimedOffset, Topic};
+use crate::store::{AppendError, Appended, CreateError, EpochEnd, Level, PartitionState, ReadError, Store, TimedOffset, Topic};
 
 /// A log in memory; clones share it.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +24,8 @@ struct Shared {
     moved: Notify,
     reads: Cell<usize>,
     broken: Cell<bool>,
+    producers: Cell<i64>,
+    held: Cell<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -97,6 +99,39 @@ impl MemoryLog {
             log.batches.push(batch);
             bytes
         })
+    }
+
+    /// Records appended so far, committed or not.
+    pub fn appended(&self, topic: &str, partition: i32) -> i64 {
+        self.look(topic, partition, |log| log.next_offset).unwrap_or(0)
+    }
+
+    /// From now on what clients append is committed by [`MemoryLog::commit`] alone.
+    pub fn hold(&self) {
+        self.0.held.set(true);
+    }
+
+    /// Appends a client's batch as it is and, unless held, commits it; its base offset.
+    fn append_batch(&self, topic: &str, partition: i32, batch: Bytes) -> Result<i64, AppendError> {
+        let records = i32::from_be_bytes(batch[57..61].try_into().expect("a checked batch has a header"));
+        let place = usize::try_from(partition).map_err(|_| AppendError::UnknownPartition)?;
+        if self.state(topic, partition).is_none() {
+            return Err(AppendError::UnknownPartition);
+        }
+        let base_offset = self.change(topic, place, |log| {
+            let base_offset = log.next_offset;
+            let mut bytes = batch.to_vec();
+            bytes[..8].copy_from_slice(&base_offset.to_be_bytes());
+            let times_ms = vec![0; usize::try_from(records).expect("a checked batch has records")];
+            let batch = Batch { base_offset, times_ms, bytes: bytes.into() };
+            log.next_offset = batch.end_offset();
+            log.batches.push(batch);
+            base_offset
+        });
+        if !self.0.held.get() {
+            self.commit(topic, place);
+        }
+        Ok(base_offset)
     }
 
     /// Commits everything appended to the partition and wakes who waits.
@@ -220,6 +255,48 @@ impl Store for MemoryLog {
 
     fn commits(&self) -> impl Future<Output = ()> {
         self.0.moved.notified()
+    }
+
+    fn append<'s>(
+        &'s self,
+        topic: &str,
+        partition: i32,
+        batch: Bytes,
+        level: Level,
+    ) -> impl Future<Output = Result<Appended, AppendError>> + use<'s> {
+        let appended = self.append_batch(topic, partition, batch);
+        let topic = topic.to_owned();
+        async move {
+            let base_offset = appended?;
+            if level == Level::Received {
+                return Ok(Appended { base_offset: -1, log_start: 0 });
+            }
+            loop {
+                let moved = self.0.moved.notified();
+                let state = self.state(&topic, partition).ok_or(AppendError::UnknownPartition)?;
+                if state.high_watermark > base_offset {
+                    return Ok(Appended { base_offset, log_start: state.log_start });
+                }
+                moved.await;
+            }
+        }
+    }
+
+    async fn create_topic(&self, name: &str, partitions: i32) -> Result<(), CreateError> {
+        if self.0.topics.borrow().contains_key(name) {
+            return Err(CreateError::Exists);
+        }
+        if name.is_empty() || name.contains(' ') {
+            return Err(CreateError::Name);
+        }
+        let count = usize::try_from(partitions).ok().filter(|count| (1..=8).contains(count));
+        let count = count.ok_or(CreateError::Partitions { partitions, max: 8 })?;
+        self.clone().with_topic(name, count);
+        Ok(())
+    }
+
+    fn producer_id(&self) -> i64 {
+        self.0.producers.replace(self.0.producers.get() + 1)
     }
 }
 

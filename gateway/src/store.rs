@@ -68,7 +68,80 @@ pub struct EpochEnd {
     pub end_offset: i64,
 }
 
-/// The committed log, read side. Single-threaded: its futures need not be `Send`.
+/// How far a batch must have come before its producer is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// In the lane's hands; a crash may still lose it.
+    Received,
+    /// Durable on this node.
+    Disk,
+    /// Durable on every member of the in-sync set; on one node the same as [`Level::Disk`].
+    Committed,
+}
+
+/// Where an appended batch stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// Offset of its first record; of a duplicate, the original's; -1 while only [`Level::Received`] was asked for.
+    pub base_offset: i64,
+    /// Offset of the partition's oldest record.
+    pub log_start: i64,
+}
+
+/// Why a batch was not appended. Nothing of it is in the log, unless the variant says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// No such topic, or no such partition in it.
+    #[error("unknown topic or partition")]
+    UnknownPartition,
+    /// Larger than any block can hold.
+    #[error("the batch is larger than {bytes_max} bytes")]
+    TooLarge {
+        /// The largest batch taken.
+        bytes_max: usize,
+    },
+    /// An idempotent producer's batch that does not follow its last one.
+    #[error("sequence {found}, the producer's next is {expected}")]
+    OutOfOrder {
+        /// Its first sequence.
+        found: i32,
+        /// What would follow.
+        expected: i32,
+    },
+    /// A later incarnation of this producer has written already.
+    #[error("the producer's epoch is over")]
+    ProducerFenced,
+    /// Too much waits already, or the volume is full: the client tries again.
+    #[error("too much waits to be appended")]
+    Busy,
+    /// What became of it is not known: it was handed over and the node stops, or a fault came between.
+    #[error("the append was interrupted")]
+    Interrupted,
+}
+
+/// Why a topic was not made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CreateError {
+    /// There is one of this name.
+    #[error("the topic exists")]
+    Exists,
+    /// No valid name: 1 to 249 of letters, digits, `.`, `_` and `-`, and neither `.` nor `..`.
+    #[error("not a topic's name")]
+    Name,
+    /// Fewer than one partition or more than there is room for.
+    #[error("{partitions} partitions, 1 to {max} are possible now")]
+    Partitions {
+        /// Asked for.
+        partitions: i32,
+        /// Room that is left.
+        max: i32,
+    },
+    /// The node stops.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// The committed log. Single-threaded: its futures need not be `Send`.
 pub trait Store: 'static {
     /// Every topic served, in a stable order.
     fn topics(&self) -> Vec<Topic>;
@@ -108,4 +181,29 @@ pub trait Store: 'static {
     /// changed, since the *call* (not since the first poll). A long poll takes the watch, then looks,
     /// then waits; a commit between the look and the wait must therefore complete it.
     fn commits(&self) -> impl Future<Output = ()>;
+
+    /// Hands over one whole record batch of magic 2 whose length, counts and CRC-32C were checked; base offset and leader
+    /// epoch in it are replaced. Takes effect in the order of the *calls*, so a connection may begin several before it
+    /// waits for the first. An idempotent producer's batch is checked against its last five in that order; a duplicate
+    /// completes when its original has reached the level. With [`Level::Received`] completes at once.
+    ///
+    /// # Errors
+    /// [`AppendError`].
+    fn append<'s>(
+        &'s self,
+        topic: &str,
+        partition: i32,
+        batch: Bytes,
+        level: Level,
+    ) -> impl Future<Output = Result<Appended, AppendError>> + use<'s, Self>;
+
+    /// Makes a topic; completes when it is durable and can be written to. Asking twice at once makes it once: one of the
+    /// two finds that it exists.
+    ///
+    /// # Errors
+    /// [`CreateError`].
+    fn create_topic(&self, name: &str, partitions: i32) -> impl Future<Output = Result<(), CreateError>>;
+
+    /// A producer id that no producer had before, on any node of the pair, over all restarts.
+    fn producer_id(&self) -> i64;
 }

@@ -8,6 +8,7 @@
 //! A slot has one open batch at a time: a packet of another partition closes it and opens the next. The records of a
 //! batch are summed as they are framed, while they are in the cache, and the header joins its own sum to theirs.
 
+use crate::batches::Batch;
 use crate::frame::{self, Dress, OVERHEAD_BYTES_MAX, Template};
 use headworks_format::PartitionId;
 use headworks_format::batch::{self, BATCH_BYTES_MAX, BATCH_HEADER_BYTES, Closing};
@@ -108,6 +109,7 @@ pub struct Intake {
     records: u32,
     first_ns: u64,
     batch: Option<OpenBatch>,
+    awaited: bool,
 }
 
 impl Intake {
@@ -174,6 +176,41 @@ impl Intake {
         (packets, bytes)
     }
 
+    /// Copies a whole batch into the block; false when it does not fit: seal the block and offer it again.
+    ///
+    /// Panics on a batch that fits no block, which its checker refuses.
+    pub fn take_batch(&mut self, slot: &mut [u8], batch: &Batch, now_ns: u64) -> bool {
+        let bytes = batch.bytes.len();
+        assert!((BATCH_HEADER_BYTES..=BATCH_BYTES_MAX).contains(&bytes), "a batch of {bytes} B, at most {BATCH_BYTES_MAX}");
+        self.close_batch(slot);
+        let from = self.at.max(HEAD_BYTES);
+        if from + bytes > PAYLOAD_END || self.batches == BATCHES_MAX {
+            return false;
+        }
+        if self.at == 0 {
+            self.first_ns = now_ns;
+        }
+        slot[from..from + bytes].copy_from_slice(&batch.bytes);
+        let delta_ms = batch.max_timestamp_ms.checked_sub(self.wall_ms());
+        block::directory_entry(slot, self.batches, batch.partition, from, bytes, batch.records, batch.crc, delta_ms);
+        block::ticket(slot, self.batches, batch.ticket);
+        self.at = from + bytes;
+        self.batches += 1;
+        self.records += batch.records;
+        self.awaited = true;
+        true
+    }
+
+    /// Whether a client waits for something in the open block: lingering would only keep it waiting.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        self.awaited
+    }
+
+    fn wall_ms(&self) -> i64 {
+        i64::try_from(self.first_ns / 1_000_000).expect("milliseconds since 1970 stay below 2^63")
+    }
+
     /// Closes the block: the batch, the directory, the producer's half of the header. Returns the block's size.
     ///
     /// Panics on an empty block.
@@ -230,7 +267,7 @@ impl Intake {
             max_timestamp_ms: open.max_ms,
         };
         let crc = batch::close(&mut slot[open.from..self.at], &closing);
-        let wall_ms = i64::try_from(self.first_ns / 1_000_000).expect("as above");
+        let wall_ms = self.wall_ms();
         block::directory_entry(
             slot,
             self.batches,

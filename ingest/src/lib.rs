@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! udp (edge) ─► admit ─► intake ─► frame      in place, in a ring slot
-//!                           └────► seal       when the block is full, old, or the disk is idle
+//! batches ─────────────────┘ └───► seal       when the block is full, old, or the disk is idle
 //! ```
 //!
 //! Everything but the edge is pure: no I/O, no clock. The one copy of a payload on its way in is [`frame`]'s.
 #![forbid(unsafe_code)]
 
 pub mod admit;
+pub mod batches;
 pub mod frame;
 pub mod intake;
 pub mod seal;

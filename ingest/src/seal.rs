@@ -1,4 +1,5 @@
-//! When the open block is sealed: full; or old while the disk can take a write; or large enough while the disk is idle.
+//! When the open block is sealed: full; or old while the disk can take a write; or large enough, or waited for, while the
+//! disk is idle.
 //!
 //! While `depth` writes are under way a block keeps filling: it could not be written sooner, and larger blocks cost less.
 
@@ -14,6 +15,8 @@ pub struct State {
     pub age_ns: u64,
     /// Blocks handed over and not yet written.
     pub writing: u64,
+    /// Whether a client waits for an answer about something in it.
+    pub awaited: bool,
     /// Most writes under way.
     pub depth: u64,
     /// How long a block may wait for more packets, in ns.
@@ -24,7 +27,7 @@ pub struct State {
 #[must_use]
 pub fn is_due(state: &State) -> bool {
     let old = state.age_ns >= state.linger_ns && state.writing < state.depth;
-    let large = state.payload_bytes >= READY_BYTES && state.writing == 0;
+    let large = (state.payload_bytes >= READY_BYTES || state.awaited) && state.writing == 0;
     state.payload_bytes > 0 && (old || large)
 }
 

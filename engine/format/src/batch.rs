@@ -220,5 +220,34 @@ pub fn stamp(batch: &mut [u8], base_offset: u64, epoch: Epoch) {
     header.leader_epoch = I32::new(i32::try_from(epoch.0).expect("epochs stay below 2^31"));
 }
 
+/// An idempotent producer's own numbering of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Produced {
+    /// The producer, at least 0.
+    pub id: i64,
+    /// Its incarnation.
+    pub epoch: i16,
+    /// Sequence of the batch's first record; after 2³¹ − 1 comes 0.
+    pub first: i32,
+    /// Sequence of its last record.
+    pub last: i32,
+}
+
+/// The numbering that a batch's header carries; none for ingested packets and for producers that do not number.
+#[must_use]
+pub fn produced(batch: &[u8]) -> Option<Produced> {
+    let (header, _) = BatchHeader::ref_from_prefix(batch).ok()?;
+    let (id, first) = (header.producer_id.get(), header.base_sequence.get());
+    let last = sequence_after(first, header.last_offset_delta.get())?;
+    (id >= 0).then_some(Produced { id, epoch: header.producer_epoch.get(), first, last })
+}
+
+/// The sequence `steps` after `sequence`, of numbers from 0 to 2³¹ − 1 in a circle; none where either is negative.
+#[must_use]
+pub fn sequence_after(sequence: i32, steps: i32) -> Option<i32> {
+    let (sequence, steps) = (u32::try_from(sequence).ok()?, u32::try_from(steps).ok()?);
+    i32::try_from((sequence + steps) & (u32::MAX >> 1)).ok()
+}
+
 #[cfg(test)]
 mod tests;

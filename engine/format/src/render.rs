@@ -24,6 +24,7 @@ pub fn structures() -> Vec<(&'static str, &'static [Field])> {
         ("Persist record", segment::PersistRecord::FIELDS),
         ("Checkpoint header", checkpoint::CheckpointHeader::FIELDS),
         ("Checkpoint partition", checkpoint::CheckpointPartition::FIELDS),
+        ("Checkpoint producer", checkpoint::CheckpointProducer::FIELDS),
         ("Sidecar header", sidecar::SidecarHeader::FIELDS),
         ("Index entry", sidecar::IndexEntry::FIELDS),
         ("Hole", sidecar::HoleEntry::FIELDS),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use headworks_format::checkpoint::Partition;
 use headworks_format::{Epoch, LaneId, PairId, PartitionId};
+use headworks_ingest::batches::Batches;
 use headworks_ingest::udp::{IngestLoop, IngestParts, IngestSetup, Listen, Progress};
 use headworks_io::{ArrivalFilter, Policy, UdpSetup, Volume, Wake, udp_listener};
 use headworks_lane::{LaneSetup, LogLoop, LoopParts, LoopSetup, open_lane};
@@ -67,7 +68,7 @@ fn build(directory: &std::path::Path) -> (IngestLoop, LogLoop, Book, std::net::S
     let setup = LaneSetup { pair: PairId(1), slots: 8, depth: 4, segment_bytes: SEGMENT_BYTES, limits };
     let partition = Partition { id: PartitionId(0), stream: "events".into(), number: 0, next_offset: 0, log_start: 0 };
     let lane = open_lane(&volume, LaneId(0), &setup).unwrap();
-    let (lane, filler, _) = lane.join(&volume, &setup, Epoch(1), vec![partition]).unwrap();
+    let (lane, ends) = lane.join(&volume, &setup, Epoch(1), vec![partition]).unwrap();
     let view = Arc::clone(lane.log.view());
     let address = "127.0.0.1:0".parse().unwrap();
     let socket = udp_listener(&UdpSetup { address, gro: true, reuse_port: false, receive_buffer_bytes: 8 << 20, stamp: true }).unwrap();
@@ -78,15 +79,24 @@ fn build(directory: &std::path::Path) -> (IngestLoop, LogLoop, Book, std::net::S
     let log_wake = Wake::new().unwrap();
     let parts = IngestParts {
         listeners: vec![listen],
-        filler,
+        filler: ends.filler,
         progress: Arc::new(LaneProgress(Arc::clone(&view))),
         wake: lane.producer.clone(),
         log: log_wake.clone(),
         carried: Counts::default(),
         control: message_ring(1).1,
+        batches: Batches { incoming: message_ring(1).1, returned: message_ring(1).0, clerk: Book::open().0 },
     };
     let ingest = IngestLoop::new(parts, IngestSetup { linger_ns: 100_000, depth: 4, idle: Policy::Spin }).unwrap();
-    let parts = LoopParts { lanes: vec![lane], wake: log_wake, readers: Wake::new().unwrap(), volume, seed: 1, control: message_ring(1).1 };
+    let parts = LoopParts {
+        lanes: vec![lane],
+        wake: log_wake,
+        readers: Wake::new().unwrap(),
+        volume,
+        seed: 1,
+        control: message_ring(1).1,
+        grow: message_ring(1).1,
+    };
     let setup = LoopSetup { segment_bytes: SEGMENT_BYTES, cpu: None, idle: Policy::Spin, fixed_buffers: true };
     (ingest, LogLoop::new(parts, &setup).unwrap(), book, local, view)
 }

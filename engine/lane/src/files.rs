@@ -176,7 +176,7 @@ fn seal(disk: &mut LaneDisk, view: &LaneView, order: &SealOrder) -> Result<(), S
         base_sequence: order.base_sequence.0,
         end_sequence: order.end_sequence.0,
         end_position: order.end_position,
-        starts: index.starts(),
+        starts: index.starts(view.partitions.len()),
     });
     Ok(())
 }

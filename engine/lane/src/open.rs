@@ -2,14 +2,14 @@
 
 use crate::disk::LaneDisk;
 use crate::writer::Gauges;
-use headworks_format::checkpoint::{self, Partition};
+use headworks_format::checkpoint::Partition;
 use headworks_format::{Epoch, LaneId, PairId, block, sidecar};
 use headworks_io::{Volume, VolumeError, Wake};
-use headworks_log::append::Config;
+use headworks_log::append::{Config, RECEIPTS_MAX};
 use headworks_log::recover::Rules;
 use headworks_log::retain::Limits;
-use headworks_log::{Disk, DiskError, Log, Recovered, recover};
-use headworks_ring::{Drain, Filler, Readers, Region, slot_ring};
+use headworks_log::{Disk, DiskError, Log, Receipt, Recovered, recover};
+use headworks_ring::{Drain, Filler, Readers, Receiver, Region, Sender, message_ring, slot_ring};
 use std::sync::Arc;
 
 /// What is the same for every lane of a node.
@@ -78,8 +78,18 @@ pub struct OpenedLane {
     pub segment_bytes: u64,
     /// Places in the table of registered files.
     pub files_max: u32,
-    /// Bytes of the lane's checkpoint block.
-    pub checkpoint_bytes: usize,
+    /// Tells producers where their batches were put.
+    pub receipts: Sender<Receipt>,
+}
+
+/// What others hold of a lane.
+pub struct LaneEnds {
+    /// The ring's producer.
+    pub filler: Filler,
+    /// Its readers.
+    pub readers: Readers,
+    /// Where batches were put that asked for it.
+    pub receipts: Receiver<Receipt>,
 }
 
 /// The name of a lane's folder.
@@ -128,13 +138,14 @@ impl LaneParts {
         setup: &LaneSetup,
         epoch: Epoch,
         partitions: Vec<Partition>,
-    ) -> Result<(OpenedLane, Filler, Readers), OpenError> {
+    ) -> Result<(OpenedLane, LaneEnds), OpenError> {
         let slots_bytes = setup.slots * block::BLOCK_BYTES_MAX;
         let region = Arc::new(Region::map(slots_bytes).map_err(OpenError::Memory)?);
         let (filler, drain, readers) = slot_ring(region, setup.slots, block::BLOCK_BYTES_MAX);
         let segments_max = setup.segments_max(&self.recovered);
         let highest = self.disk.files().map_err(OpenError::Disk)?.last().map_or(0, |(file, _)| file.0);
-        let names = partitions.iter().map(|partition| checkpoint::PARTITION_BYTES + partition.stream.len()).sum::<usize>();
+        // As many as may be asked for: the log loop never finds it full.
+        let (receipts, receipts_received) = message_ring(RECEIPTS_MAX);
         let config = Config {
             pair: setup.pair,
             lane: self.lane,
@@ -156,8 +167,8 @@ impl LaneParts {
             gauges: Gauges::default(),
             segment_bytes: setup.segment_bytes,
             files_max: highest + 1 + u32::try_from(segments_max).unwrap_or(u32::MAX / 2),
-            checkpoint_bytes: block::block_bytes_for(checkpoint::HEADER_BYTES + names),
+            receipts,
         };
-        Ok((opened, filler, readers))
+        Ok((opened, LaneEnds { filler, readers, receipts: receipts_received }))
     }
 }

@@ -4,11 +4,13 @@ use crate::disk::LaneDisk;
 use crate::files::{self, Files, ORDERS_MAX, Order, Reply};
 use crate::open::OpenedLane;
 use crate::writer::{Buffers, Gauges, Job, Nonces, Writer};
-use headworks_format::block::COUNTERS;
+use headworks_format::block::{COUNTERS, block_bytes_for};
+use headworks_format::checkpoint::{self, Partition};
 use headworks_format::segment::PAGE_BYTES;
 use headworks_io::fatal::{Reason, fatal};
 use headworks_io::idle::{Idle, Policy, Step};
 use headworks_io::{Clock, Completion, FileSlot, Optional, Pages, RegionSlot, Registered, Ring, RingSetup, Token, Volume, Wake};
+use headworks_log::view::PartitionView;
 use headworks_ring::{Receiver, Region, Sender, message_ring};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,6 +36,16 @@ pub enum Control {
         /// The lane's final counters.
         counters: [u64; COUNTERS],
     },
+}
+
+/// One more partition for a lane. It is shown to readers once a checkpoint that names it is durable.
+pub struct Grow {
+    /// Place of the lane.
+    pub lane: usize,
+    /// As the log knows it, without records.
+    pub partition: Partition,
+    /// As readers will see it: made by who asks, so that the loop allocates nothing.
+    pub view: PartitionView,
 }
 
 /// How the loop runs.
@@ -63,6 +75,8 @@ pub struct LoopParts {
     pub seed: u64,
     /// Control messages.
     pub control: Receiver<Control>,
+    /// Partitions to be made.
+    pub grow: Receiver<Grow>,
 }
 
 /// The log loop.
@@ -74,6 +88,7 @@ pub struct LogLoop {
     clock: Clock,
     completions: [Completion; COMPLETIONS_MAX],
     control: Receiver<Control>,
+    grow: Receiver<Grow>,
     orders: Sender<Order>,
     replies: Receiver<Reply>,
     files: Option<JoinHandle<()>>,
@@ -104,7 +119,7 @@ impl LogLoop {
         for (place, lane) in parts.lanes.into_iter().enumerate() {
             let files_max = lane.files_max;
             disks.push((lane.disk_for_files, Arc::clone(lane.log.view())));
-            let buffers = buffers(&lane.drain, lane.checkpoint_bytes, &mut regions).map_err(text)?;
+            let buffers = buffers(&lane.drain, &mut regions).map_err(text)?;
             let nonces = Nonces::new(parts.seed ^ (place as u64 + 1).wrapping_mul(0xd6e8_feb8_6659_fd93));
             let writer = Writer {
                 place,
@@ -113,6 +128,7 @@ impl LogLoop {
                 buffers,
                 file_base,
                 producer: lane.producer,
+                receipts: lane.receipts,
                 readers: parts.readers.clone(),
                 gauges: lane.gauges,
                 nonces,
@@ -147,6 +163,7 @@ impl LogLoop {
             clock: Clock,
             completions: [Completion::default(); COMPLETIONS_MAX],
             control: parts.control,
+            grow: parts.grow,
             orders: order_sender,
             replies: reply_receiver,
             files: Some(files),
@@ -195,6 +212,8 @@ impl LogLoop {
             let writer = &mut self.writers[place];
             writer.open_first(now_ns);
             done += writer.append_sealed(now_ns);
+            writer.name_partitions(now_ns);
+            writer.send_receipts();
             writer.close(now_ns);
             writer.tick(now_ns);
             let issued = writer.issue(&mut self.ring, &mut self.orders, now_ns);
@@ -264,6 +283,12 @@ impl LogLoop {
             taken += 1;
             self.writers[lane].closing = Some(counters);
         }
+        while let Some(Grow { lane, partition, view }) = self.grow.recv() {
+            taken += 1;
+            if self.writers[lane].log.add_partition(partition, view).is_err() {
+                fatal(Reason::Bug, format!("lane {lane} was asked for more partitions than it can hold"));
+            }
+        }
         taken
     }
 
@@ -271,7 +296,12 @@ impl LogLoop {
         // Announce sleep, then look once more: work that was published before the announcement is seen here, work after
         // it finds the announcement and wakes us.
         let news = |writer: &Writer| writer.drain.published() > writer.seen;
-        if self.wake.park() || self.writers.iter().any(news) || !self.replies.is_empty() || !self.control.is_empty() {
+        if self.wake.park()
+            || self.writers.iter().any(news)
+            || !self.replies.is_empty()
+            || !self.control.is_empty()
+            || !self.grow.is_empty()
+        {
             self.wake.unpark();
             return;
         }
@@ -309,9 +339,9 @@ fn storage_fault(fault: &headworks_log::StorageFault) -> ! {
     )
 }
 
-fn buffers(drain: &headworks_ring::Drain, checkpoint_bytes: usize, regions: &mut Vec<Arc<Region>>) -> std::io::Result<Buffers> {
+fn buffers(drain: &headworks_ring::Drain, regions: &mut Vec<Arc<Region>>) -> std::io::Result<Buffers> {
     let pages = Pages::new(4, PAGE_BYTES)?;
-    let checkpoint = Pages::new(1, checkpoint_bytes)?;
+    let checkpoint = Pages::new(1, block_bytes_for(checkpoint::BYTES_MAX))?;
     let mut slot = |region: &Arc<Region>| {
         regions.push(Arc::clone(region));
         RegionSlot(u16::try_from(regions.len() - 1).expect("three regions a lane, at most 64 lanes"))

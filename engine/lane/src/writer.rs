@@ -7,7 +7,7 @@ use headworks_format::block;
 use headworks_format::segment::PAGE_BYTES;
 use headworks_io::{DirectFile, FileSlot, PageId, Pages, RegionSlot, Ring, Token, Wake};
 use headworks_log::append::Source;
-use headworks_log::{Command, FileNumber, Log, PageKind, Room, StorageFault, Waiting};
+use headworks_log::{Command, FileNumber, Log, PageKind, Receipt, Room, StorageFault, Waiting};
 use headworks_ring::{Drain, Sender};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -85,6 +85,7 @@ pub(crate) struct Writer {
     pub file_base: u32,
     pub producer: Wake,
     pub readers: Wake,
+    pub receipts: Sender<Receipt>,
     pub gauges: Gauges,
     pub nonces: Nonces,
     /// A command that found the submission queue full.
@@ -136,6 +137,30 @@ impl Writer {
         let page = self.buffers.checkpoint.lease().expect("a roll waits until the checkpoint before is written");
         self.log.roll(self.nonces.draw(), now_ns, self.buffers.checkpoint.page_mut(page));
         self.buffers.checkpoint_page = Some(page);
+    }
+
+    /// Writes down partitions that were added, so that they can be shown.
+    pub fn name_partitions(&mut self, now_ns: u64) {
+        if self.closing.is_some() || !self.log.wants_checkpoint() {
+            return;
+        }
+        match self.log.room(block::BLOCK_BYTES_MAX, 1) {
+            Room::Append => {
+                let page = self.buffers.checkpoint.lease().expect("no checkpoint is being written when one is wanted");
+                self.log.checkpoint(now_ns, self.buffers.checkpoint.page_mut(page));
+                self.buffers.checkpoint_page = Some(page);
+            }
+            Room::Roll => self.roll(now_ns),
+            Room::Wait(_) => {}
+        }
+    }
+
+    /// Tells producers where their batches were put: before those can become durable, so that who learns of the position
+    /// finds the receipt there.
+    pub fn send_receipts(&mut self) {
+        while let Some(receipt) = self.log.receipt() {
+            assert!(self.receipts.send(receipt).is_ok(), "more than {} receipts were asked for", headworks_log::append::RECEIPTS_MAX);
+        }
     }
 
     /// Appends the final counters once everything before is durable.

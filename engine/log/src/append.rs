@@ -5,9 +5,10 @@
 
 use crate::FileNumber;
 use crate::durable::Group;
+use crate::producers::Producers;
 use crate::retain::Limits;
 use crate::roll::{Open, Rolled};
-use crate::view::{LaneView, Slot};
+use crate::view::{LaneView, PartitionView, Slot};
 use headworks_format::block::{self, BlockHeader, COUNTERS};
 use headworks_format::checkpoint::Partition;
 use headworks_format::{Chain, Epoch, LaneId, Nonce, PairId, PartitionId, Sequence};
@@ -156,6 +157,20 @@ pub struct StorageFault {
     pub error: String,
 }
 
+/// Batches that may ask for a receipt and have not been told yet.
+pub const RECEIPTS_MAX: usize = 4096;
+
+/// Where a batch was put whose producer asked to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// The number under which it was asked.
+    pub ticket: u64,
+    /// Offset of its first record.
+    pub base_offset: u64,
+    /// Its block: it is durable when the position says so.
+    pub sequence: u64,
+}
+
 /// A block on its way from stamped to durable.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Flight {
@@ -181,6 +196,10 @@ pub struct Log {
     pub(crate) chain: Chain,
     pub(crate) counters: [u64; COUNTERS],
     pub(crate) offsets: Offsets,
+    pub(crate) producers: Producers,
+    pub(crate) receipts: VecDeque<Receipt>,
+    /// Partitions that no durable checkpoint names yet, and the block behind that checkpoint once it is ordered.
+    pub(crate) unnamed: Unnamed,
     pub(crate) open: Option<Open>,
     pub(crate) rolled: VecDeque<Rolled>,
     pub(crate) spares: VecDeque<FileNumber>,
@@ -199,6 +218,18 @@ pub struct Log {
     pub(crate) confirmed: u64,
     pub(crate) quiet_since_ns: u64,
     pub(crate) commands: VecDeque<Command>,
+}
+
+/// Partitions that were added and that readers do not see yet.
+#[derive(Debug, Default)]
+pub(crate) struct Unnamed {
+    /// As readers will see them, oldest first.
+    pub views: VecDeque<PartitionView>,
+    /// How many of the last ones in the table stand in no checkpoint that was ordered.
+    pub unordered: usize,
+    /// How many stand in one that is ordered and not durable, and the number behind it.
+    pub ordered: usize,
+    pub ordered_end: u64,
 }
 
 /// The lane's partitions with the offset that each one's next record gets, in the view's order.
@@ -272,6 +303,7 @@ impl Log {
             committed: self.durable,
         };
         let (view, offsets) = (&self.view, &mut self.offsets);
+        let (producers, receipts, sequence) = (&mut self.producers, &mut self.receipts, self.next);
         let index = view.fresh_index(open.index);
         let first = index.len();
         let slot = if let Source::Slot(slot) = source { Slot(slot) } else { Slot::NONE };
@@ -279,7 +311,16 @@ impl Log {
             block,
             &stamp,
             |partition, count| offsets.take(own(view, partition), count),
-            |placed| index.push(&placed, position, slot),
+            |stamped| {
+                let placed = &stamped.placed;
+                index.push(placed, position, slot);
+                if let Some(produced) = &stamped.produced {
+                    producers.note(placed.partition, produced, placed.base_offset);
+                }
+                if stamped.ticket > 0 {
+                    receipts.push_back(Receipt { ticket: stamped.ticket, base_offset: placed.base_offset, sequence });
+                }
+            },
         );
         let last = index.len();
         open.position += u64::from(bytes);
@@ -306,6 +347,11 @@ impl Log {
     /// The next thing for the owner to do.
     pub fn command(&mut self) -> Option<Command> {
         self.commands.pop_front()
+    }
+
+    /// The next batch that was stamped and asked to be told of: before its block can become durable.
+    pub fn receipt(&mut self) -> Option<Receipt> {
+        self.receipts.pop_front()
     }
 
     /// Every block below this number is durable here.

@@ -1,6 +1,7 @@
 //! Which partitions a lane holds: what its newest checkpoint says, and what the configuration adds.
 
 use headworks_format::{PartitionId, checkpoint};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A stream that every lane holds one partition of: partition number = lane number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,25 @@ pub fn extend(lanes: &mut [Vec<checkpoint::Partition>], streams: &[Stream]) {
                 next_offset: 0,
                 log_start: 0,
             });
+            next += 1;
+        }
+    }
+}
+
+/// Adds the partitions that a crash left out of a topic that was being made: those below its highest number. Partition p of
+/// a topic lives in lane p mod lanes; streams that listen have one in every lane and are never left so.
+pub fn complete(lanes: &mut [Vec<checkpoint::Partition>]) {
+    let mut next = lanes.iter().flatten().map(|partition| partition.id.0 + 1).max().unwrap_or(0);
+    let mut topics: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
+    for partition in lanes.iter().flatten() {
+        topics.entry(partition.stream.clone()).or_default().insert(partition.number);
+    }
+    let count = u32::try_from(lanes.len()).expect("lanes are at most 64");
+    for (stream, numbers) in topics {
+        let highest = numbers.last().copied().unwrap_or(0);
+        for number in (0..highest).filter(|number| !numbers.contains(number)) {
+            let lane = &mut lanes[(number % count) as usize];
+            lane.push(checkpoint::Partition { id: PartitionId(next), stream: stream.clone(), number, next_offset: 0, log_start: 0 });
             next += 1;
         }
     }

@@ -117,6 +117,7 @@ impl Log {
         }
         assert!(group.through > self.durable, "durable through {} after {}", group.through, self.durable);
         self.durable = group.through;
+        self.publish_named();
         self.view.publish_durable(self.durable);
         Ok(())
     }

@@ -67,7 +67,7 @@ pub fn find(view: &LaneView, place: usize, offset: u64, bytes_max: usize, hint: 
         }
     }
     let sealed = view.sealed();
-    let first = sealed.iter().rposition(|segment| segment.starts[place] <= offset).unwrap_or(0);
+    let first = sealed.iter().rposition(|segment| segment.start_of(place) <= offset).unwrap_or(0);
     Place::Sealed(sealed[first..].to_vec())
 }
 
@@ -134,7 +134,7 @@ pub fn end_of_epoch(view: &LaneView, place: usize, epoch: u32) -> Option<(u32, u
     let sealed = view.sealed();
     let fresh = view.open_indexes();
     let fresh_starts = fresh.iter().filter_map(|index| index.read(|_, _, epoch| (epoch.0, index.start_of(place))));
-    let starts: Vec<(u32, u64)> = sealed.iter().map(|segment| (segment.epoch.0, segment.starts[place])).chain(fresh_starts).collect();
+    let starts: Vec<(u32, u64)> = sealed.iter().map(|segment| (segment.epoch.0, segment.start_of(place))).chain(fresh_starts).collect();
     let found = starts.iter().map(|(known, _)| *known).filter(|known| *known <= epoch).max()?;
     let end = starts.iter().find(|(known, _)| *known > found).map(|(_, start)| *start);
     Some((found, end.unwrap_or_else(|| view.partitions[place].high_watermark())))

@@ -18,6 +18,7 @@ pub mod decide;
 pub mod disk;
 pub mod durable;
 pub mod history;
+pub mod producers;
 pub mod recover;
 pub mod retain;
 mod roll;
@@ -25,9 +26,10 @@ mod start;
 pub mod verify;
 pub mod view;
 
-pub use append::{Command, Config, Log, PageKind, Room, StorageFault, Waiting};
+pub use append::{Command, Config, Log, PageKind, Receipt, Room, StorageFault, Waiting};
 pub use disk::{Disk, DiskError, FileNumber};
 pub use recover::{Recovered, recover};
+pub use roll::AddError;
 pub use view::LaneView;
 
 #[cfg(test)]

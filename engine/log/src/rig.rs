@@ -303,7 +303,7 @@ impl Rig {
             base_sequence: order.base_sequence.0,
             end_sequence: order.end_sequence.0,
             end_position: order.end_position,
-            starts: view.fresh_index(order.index).starts(),
+            starts: view.fresh_index(order.index).starts(view.partitions.len()),
         });
     }
 
@@ -376,6 +376,6 @@ impl Rig {
         assert!(head.is_control(), "block {sequence}");
         let payload = &self.blocks[&sequence][HEAD_BYTES..][..head.header().payload_bytes.get() as usize];
         let known = checkpoint::read(payload).expect("a checkpoint");
-        known.into_iter().map(|partition| (partition.id.0, partition.stream, partition.next_offset)).collect()
+        known.partitions.into_iter().map(|partition| (partition.id.0, partition.stream, partition.next_offset)).collect()
     }
 }

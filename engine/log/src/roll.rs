@@ -8,9 +8,15 @@ use crate::FileNumber;
 use crate::append::{Command, Log, PageKind, Room, SealOrder, Source, StorageFault, Waiting};
 use crate::retain;
 use crate::start::SPARES_MAX;
+use crate::view::PartitionView;
 use headworks_format::block::{self, COUNTERS, FLAG_CONTROL, HEAD_BYTES, Seal};
+use headworks_format::checkpoint::Partition;
 use headworks_format::segment::{DATA_FROM, PAGE_BYTES, SegmentId};
 use headworks_format::{Chain, Nonce, PartitionId, Sequence, checkpoint, checksum};
+
+/// A partition that found no room in its lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddError;
 
 /// Spare segments that are kept ready.
 pub const SPARES_TARGET: usize = 2;
@@ -54,8 +60,7 @@ impl Log {
 
     /// Bytes that the lane's checkpoint takes.
     pub(crate) fn checkpoint_bytes(&self) -> usize {
-        let names = self.offsets.partitions.iter().map(|partition| checkpoint::PARTITION_BYTES + partition.stream.len()).sum::<usize>();
-        block::block_bytes_for(checkpoint::HEADER_BYTES + names)
+        block::block_bytes_for(checkpoint::bytes(&self.offsets.partitions, self.producers.len()))
     }
 
     /// Closes the open segment and begins the next with a checkpoint, composed in `buffer` (a whole block's size), which
@@ -87,17 +92,59 @@ impl Log {
     /// The owner must have been told [`Room::Append`] for a block of the largest size.
     pub fn close(&mut self, now_ns: u64, counters: [u64; COUNTERS], buffer: &mut [u8]) {
         self.counters = counters;
-        self.view_open_mut(|open| open.checkpoint_busy = true);
-        self.write_checkpoint(now_ns, buffer);
+        self.checkpoint(now_ns, buffer);
     }
 
     fn write_checkpoint(&mut self, now_ns: u64, buffer: &mut [u8]) {
-        let bytes = checkpoint::write(&mut buffer[HEAD_BYTES..], &self.offsets.partitions);
+        let bytes = checkpoint::write(&mut buffer[HEAD_BYTES..], &self.offsets.partitions, self.producers.iter());
         let crc = checksum::crc32c(&buffer[HEAD_BYTES..HEAD_BYTES + bytes]);
         block::directory_entry(buffer, 0, PartitionId::CONTROL, HEAD_BYTES, bytes, 0, crc, None);
         let seal = Seal { payload_bytes: bytes, batches: 1, records: 0, flags: FLAG_CONTROL, wall_ns: now_ns, counters: self.counters };
         block::seal(buffer, &seal);
         self.write_block(buffer, Source::Checkpoint);
+        self.unnamed.ordered += std::mem::take(&mut self.unnamed.unordered);
+        self.unnamed.ordered_end = self.next;
+    }
+
+    /// Adds a partition without records. Readers see it, and batches may be routed to it, once a checkpoint that names it
+    /// is durable: the owner asks [`Log::wants_checkpoint`] and orders one. `view` is the same partition for readers, made
+    /// by the caller so that nothing is allocated here.
+    ///
+    /// # Errors
+    /// The lane holds as many partitions as it can.
+    pub fn add_partition(&mut self, partition: Partition, view: PartitionView) -> Result<(), AddError> {
+        let partitions = &mut self.offsets.partitions;
+        if partitions.len() >= checkpoint::PARTITIONS_MAX || !self.view.has_room_for(partition.id) {
+            return Err(AddError);
+        }
+        partitions.push(partition);
+        self.unnamed.views.push_back(view);
+        self.unnamed.unordered += 1;
+        Ok(())
+    }
+
+    /// Whether partitions wait for a checkpoint that names them, and none is being written.
+    #[must_use]
+    pub fn wants_checkpoint(&self) -> bool {
+        self.unnamed.unordered > 0 && self.unnamed.ordered == 0 && self.open.as_ref().is_none_or(|open| !open.checkpoint_busy)
+    }
+
+    /// Appends a checkpoint in the middle of the open segment. The owner must have been told [`Room::Append`] for a block
+    /// of the largest size; a roll does as well.
+    pub fn checkpoint(&mut self, now_ns: u64, buffer: &mut [u8]) {
+        self.view_open_mut(|open| open.checkpoint_busy = true);
+        self.write_checkpoint(now_ns, buffer);
+    }
+
+    /// Shows readers the partitions whose checkpoint is durable.
+    pub(crate) fn publish_named(&mut self) {
+        if self.unnamed.ordered == 0 || self.durable < self.unnamed.ordered_end {
+            return;
+        }
+        for _ in 0..self.unnamed.ordered {
+            self.view.add_partition(self.unnamed.views.pop_front().expect("one for each partition added"));
+        }
+        self.unnamed.ordered = 0;
     }
 
     /// Fills the page that [`PageKind::Header`] names.

@@ -1,12 +1,13 @@
 //! From a recovered lane to one that appends: the machine and the view that it publishes.
 
 use crate::append::SealOrder;
-use crate::append::{Config, Log, Offsets};
+use crate::append::{Config, Log, Offsets, RECEIPTS_MAX, Unnamed};
+use crate::producers::Producers;
 use crate::recover::{Recovered, Segment};
 use crate::roll::Rolled;
 use crate::view::{LaneView, SealedSegment};
 use headworks_format::Sequence;
-use headworks_format::checkpoint::Partition;
+use headworks_format::checkpoint::{self, Partition};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -17,10 +18,12 @@ impl Log {
     /// A log that goes on where recovery ended, over the lane's partitions (the recovered ones and new ones).
     /// The first append is preceded by a roll: every start begins a new segment.
     #[must_use]
-    pub fn start(config: Config, recovered: &Recovered, partitions: Vec<Partition>) -> Log {
+    pub fn start(config: Config, recovered: &Recovered, mut partitions: Vec<Partition>) -> Log {
         let sealed = sealed(&recovered.segments, &partitions);
         let first = recovered.segments.first().map_or(recovered.next, |segment| segment.sealed.base_sequence);
         let view = LaneView::new(config.lane, config.epoch, &partitions, sealed, first, recovered.next, config.entries_max);
+        // Room for what is made while the log runs, so that adding one allocates nothing.
+        partitions.reserve_exact(checkpoint::PARTITIONS_MAX.saturating_sub(partitions.len()));
         let mut rolled = VecDeque::with_capacity(config.segments_max.max(recovered.segments.len()) + 1);
         rolled.extend(recovered.segments.iter().map(|segment| as_rolled(segment, config.segment_bytes)));
         // Retention adds up to the limit, and segments being made come on top of it.
@@ -33,6 +36,9 @@ impl Log {
             chain: recovered.chain,
             counters: recovered.counters,
             offsets: Offsets { partitions },
+            producers: Producers::new(recovered.producers.clone()),
+            receipts: VecDeque::with_capacity(RECEIPTS_MAX),
+            unnamed: Unnamed::default(),
             open: None,
             rolled,
             spares,

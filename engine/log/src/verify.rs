@@ -4,7 +4,7 @@
 
 use crate::disk::{Disk, DiskError, FileNumber};
 use crate::recover::candidates::{Candidate, candidates, synced_through};
-use crate::recover::{Bounds, Depth, Stop, Walked, Window, sidecar_of, walk};
+use crate::recover::{Bounds, Depth, KnownProducers, Stop, Walked, Window, sidecar_of, walk};
 use headworks_format::{LaneId, block};
 
 /// One place that does not hold.
@@ -72,7 +72,7 @@ pub fn verify<D: Disk>(disk: &D, lane: LaneId, segment_bytes: u64, window_bytes:
             alone: true,
             depth: Depth::Payload,
         };
-        let walked = walk(disk, candidate, &bounds, &partitions);
+        let walked = walk(disk, candidate, &bounds, &partitions, &KnownProducers::new());
         let begun = is_begun(disk, candidate, walked.end_position);
         report.add(candidate, &walked, begun);
         end = walked.end_sequence;

@@ -1,17 +1,23 @@
-//! One connection: a frame in, its answer out, in order, until either side ends it.
+//! One connection: a frame in, its answer out, in order, until either side ends it. Produce requests may wait for their level
+//! several at a time; their batches are handed over as they arrive.
 //!
 //! Every way a connection can end has a name here. What the client did by itself (closed, fell
 //! silent) is told at debug level; what we closed is counted by reason and gets one log line that
 //! names the client's software, because a bare reset is what makes people search for days.
 
+use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 
 use tokio::net::TcpStream;
+use tokio::net::tcp::WriteHalf;
 use tokio::time::Instant;
 
 use super::broker::{Admitted, Broker};
-use super::dispatch::{self, Answer, Refusal};
+use super::dispatch::{self, Answer, Begun, Refusal};
 use super::frame::{self, FrameError};
+use super::versions::Api;
 use crate::store::Store;
 
 /// Characters of a client's name that are kept.
@@ -48,8 +54,6 @@ impl End {
 pub struct Client {
     name: String,
     named_by_software: bool,
-    /// Whether the log already says that this client tried to produce without wanting answers.
-    pub silent_produce_logged: bool,
 }
 
 impl Client {
@@ -103,23 +107,92 @@ pub async fn run<S: Store>(admitted: Admitted<S>, mut stream: TcpStream, peer: S
 }
 
 async fn converse<S: Store>(broker: &Broker<S>, stream: &mut TcpStream, client: &mut Client) -> Result<std::convert::Infallible, End> {
+    let (mut from, mut to) = stream.split();
+    let mut under_way = Line::new();
     loop {
-        let frame = tokio::select! {
-            // A request that lies ready while we stop is not begun.
-            biased;
-            () = broker.closed() => return Err(End::Closing),
-            frame = frame::read(stream, &broker.limits, &broker.requests) => frame?,
+        let frame = {
+            // The one read goes on while answers are written: what it has read already is never dropped.
+            let mut reading = pin!(frame::read(&mut from, &broker.limits, &broker.requests));
+            loop {
+                tokio::select! {
+                    // A request that lies ready while we stop is not begun.
+                    biased;
+                    () = broker.closed() => return Err(End::Closing),
+                    answered = under_way.first(), if !under_way.is_empty() => send(broker, &mut to, answered?).await?,
+                    frame = &mut reading, if under_way.len() < UNDER_WAY_MAX => break frame?,
+                }
+            }
         };
-        let begun = Instant::now();
-        let (api, answer) = dispatch::answer(broker, client, &frame.bytes).await?;
-        let error = match &answer {
-            Answer::Reply(reply) => reply.error,
-            Answer::Silent(error) => *error,
-        };
-        broker.counters.on_answered(api.name, error.name(), begun.elapsed());
-        drop(frame);
-        if let Answer::Reply(reply) = answer {
-            frame::write(stream, &broker.limits, reply).await?;
+        if !dispatch::is_produce(&frame.bytes) {
+            // Everything else sees what came before it answered, as if each request waited for the one before.
+            while !under_way.is_empty() {
+                let answered = under_way.first().await?;
+                send(broker, &mut to, answered).await?;
+            }
         }
+        let begun = Instant::now();
+        match dispatch::begin(broker, client, &frame.bytes).await? {
+            (api, Begun::Done(answer)) => {
+                drop(frame);
+                send(broker, &mut to, Answered { api, begun, answer }).await?;
+            }
+            (api, Begun::Producing(producing)) => under_way.join(async move {
+                let answer = producing.finish().await?;
+                // Until here the request's memory counts: its batches are parts of the frame.
+                drop(frame);
+                Ok(Answered { api, begun, answer })
+            }),
+        }
+    }
+}
+
+/// Produce requests of one connection that may wait for their level at once: three times what clients keep under way.
+const UNDER_WAY_MAX: usize = 16;
+
+/// An answer with what is counted about it.
+struct Answered {
+    api: &'static Api,
+    begun: Instant,
+    answer: Answer,
+}
+
+async fn send<S: Store>(broker: &Broker<S>, to: &mut WriteHalf<'_>, answered: Answered) -> Result<(), End> {
+    let Answered { api, begun, answer } = answered;
+    let error = match &answer {
+        Answer::Reply(reply) => reply.error,
+        Answer::Silent(error) => *error,
+    };
+    broker.counters.on_answered(api.name, error.name(), begun.elapsed());
+    if let Answer::Reply(reply) = answer {
+        frame::write(to, &broker.limits, reply).await?;
+    }
+    Ok(())
+}
+
+/// Requests that were begun and are answered in their order.
+struct Line<'b>(VecDeque<Pin<Box<dyn Future<Output = Result<Answered, Refusal>> + 'b>>>);
+
+impl<'b> Line<'b> {
+    fn new() -> Line<'b> {
+        Line(VecDeque::new())
+    }
+
+    fn join(&mut self, request: impl Future<Output = Result<Answered, Refusal>> + 'b) {
+        self.0.push_back(Box::pin(request));
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The answer to the oldest. Nothing is lost when the caller stops waiting: the request stays first in line.
+    async fn first(&mut self) -> Result<Answered, Refusal> {
+        let answered = poll_fn(|context| self.0.front_mut().expect("asked only while requests are under way").as_mut().poll(context)).await;
+        self.0.pop_front();
+        answered
     }
 }

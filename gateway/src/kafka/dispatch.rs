@@ -1,5 +1,8 @@
 //! From a frame to its answer.
 
+use bytes::Bytes;
+
+use super::answer::produce::Producing;
 use super::answer::{self, Reply};
 use super::broker::Broker;
 use super::connection::Client;
@@ -56,11 +59,19 @@ pub enum Refusal {
     },
 }
 
-/// Answers the request in `frame`.
+/// A request that was begun.
+pub enum Begun<'b> {
+    /// It is answered.
+    Done(Answer),
+    /// Its batches are handed over; the answer comes when they have reached their level.
+    Producing(Producing<'b>),
+}
+
+/// Begins the request in `frame`: answers it, or hands over what it produces.
 ///
 /// # Errors
 /// [`Refusal`] when the connection has to end.
-pub async fn answer<S: Store>(broker: &Broker<S>, client: &mut Client, frame: &[u8]) -> Result<(&'static Api, Answer), Refusal> {
+pub async fn begin<'b, S: Store>(broker: &'b Broker<S>, client: &mut Client, frame: &Bytes) -> Result<(&'static Api, Begun<'b>), Refusal> {
     let mut reader = Reader::new(frame);
     let prefix = Prefix::read(&mut reader).map_err(|rejected| Refusal::Malformed { name: "request", version: 0, rejected })?;
     let api = match Api::find(prefix.key) {
@@ -68,7 +79,7 @@ pub async fn answer<S: Store>(broker: &Broker<S>, client: &mut Client, frame: &[
         // The one request that must be answered in a version nobody knows yet.
         Some(api) if api.key == Key::ApiVersions => {
             let reply = answer::api_versions::unsupported(prefix.correlation)?;
-            return Ok((api, Answer::Reply(reply)));
+            return Ok((api, Begun::Done(Answer::Reply(reply))));
         }
         found => return Err(unsupported(prefix, found)),
     };
@@ -77,7 +88,28 @@ pub async fn answer<S: Store>(broker: &Broker<S>, client: &mut Client, frame: &[
     client.on_client_id(client_id);
     let request = request::read_body(&mut reader, api, prefix.version).map_err(malformed)?;
     let asked = Asked { api, version: prefix.version, correlation: prefix.correlation };
-    Ok((api, reply(broker, client, asked, &request).await?))
+    let begun = match &request {
+        Request::Produce(request) => Begun::Producing(answer::produce::begin(broker, asked, request, frame)),
+        request => Begun::Done(Answer::Reply(reply(broker, client, asked, request).await?)),
+    };
+    Ok((api, begun))
+}
+
+/// Whether the frame is a Produce: the one request that may begin while others of its connection are not answered yet.
+pub fn is_produce(frame: &[u8]) -> bool {
+    Prefix::read(&mut Reader::new(frame)).is_ok_and(|prefix| Api::find(prefix.key).is_some_and(|api| api.key == Key::Produce))
+}
+
+/// Answers the request in `frame`.
+///
+/// # Errors
+/// [`Refusal`] when the connection has to end.
+#[cfg(test)]
+pub async fn answer<S: Store>(broker: &Broker<S>, client: &mut Client, frame: &Bytes) -> Result<(&'static Api, Answer), Refusal> {
+    match begin(broker, client, frame).await? {
+        (api, Begun::Done(answer)) => Ok((api, answer)),
+        (api, Begun::Producing(producing)) => Ok((api, producing.finish().await?)),
+    }
 }
 
 /// Which request an answer is for.
@@ -91,28 +123,23 @@ pub struct Asked {
     pub correlation: i32,
 }
 
-async fn reply<S: Store>(broker: &Broker<S>, client: &mut Client, asked: Asked, request: &Request<'_>) -> Result<Answer, Refusal> {
-    let reply = match request {
+async fn reply<S: Store>(broker: &Broker<S>, client: &mut Client, asked: Asked, request: &Request<'_>) -> Result<Reply, Refusal> {
+    match request {
         Request::ApiVersions(request) => {
             if let (Some(name), Some(version)) = (request.software_name, request.software_version) {
                 client.on_software(name, version);
             }
             answer::api_versions::answer(asked)
         }
-        Request::Metadata(request) => answer::metadata::answer(&broker.store, &broker.identity, asked, request),
+        Request::Metadata(request) => answer::metadata::answer(&broker.store, &broker.identity, asked, request).await,
         Request::ListOffsets(request) => answer::list_offsets::answer(&broker.store, asked, request).await,
         Request::Fetch(request) => Ok(answer::fetch::answer(broker, asked, request).await),
         Request::OffsetForLeaderEpoch(request) => answer::offset_for_leader_epoch::answer(&broker.store, asked, request),
         Request::FindCoordinator(request) => answer::find_coordinator::answer(asked, request),
-        Request::Produce(request) => {
-            if request.acks == 0 {
-                answer::produce::on_silent(client);
-                return Ok(Answer::Silent(ErrorCode::InvalidRequest));
-            }
-            answer::produce::answer(asked, request)
-        }
-    };
-    reply.map(Answer::Reply)
+        Request::InitProducerId(request) => answer::init_producer_id::answer(&broker.store, asked, *request),
+        Request::CreateTopics(request) => answer::create_topics::answer(&broker.store, asked, request).await,
+        Request::Produce(_) => unreachable!("a produce request is begun, and waited for elsewhere"),
+    }
 }
 
 fn unsupported(prefix: Prefix, found: Option<&'static Api>) -> Refusal {

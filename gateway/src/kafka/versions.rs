@@ -5,15 +5,11 @@
 //! before topic ids (Fetch 13). Three entries exist for what clients infer rather than for what they
 //! ask:
 //!
-//! * **Produce** is listed although every Produce is refused. librdkafka (2.0.2, Debian's kcat,
-//!   among others) concludes from Produce 3 *and* Fetch 4 that a broker knows record batches of
-//!   magic 2, and a consumer that has not concluded so asks for Fetch versions no longer spoken.
-//!   A producer gets INVALID_REQUEST with a sentence that says why (see `answer::produce`).
+//! * **Produce** is advertised from 0 although only 3 and later are read, as Apache Kafka 4 does: librdkafka up to 2.11.0
+//!   (Debian's kcat among them) looks at version 0 and else silently compresses nothing.
 //! * **FindCoordinator** is listed because librdkafka ties LZ4 to its presence. It answers
 //!   COORDINATOR_NOT_AVAILABLE.
 //! * **Fetch 12** because librdkafka 2.6.0 sends it whatever the broker says.
-//!
-//! InitProducerId is absent, so that an idempotent producer is told at once.
 
 use std::ops::RangeInclusive;
 
@@ -32,6 +28,10 @@ pub enum Key {
     FindCoordinator,
     /// 18.
     ApiVersions,
+    /// 19.
+    CreateTopics,
+    /// 22.
+    InitProducerId,
     /// 23.
     OffsetForLeaderEpoch,
 }
@@ -45,25 +45,30 @@ pub struct Api {
     pub number: i16,
     /// Its name in log lines and metrics.
     pub name: &'static str,
-    /// Versions that are read and answered, and advertised.
+    /// Versions that are read and answered.
     pub versions: RangeInclusive<i16>,
+    /// The first version that is advertised.
+    pub advertised_min: i16,
     /// First version in the flexible encoding.
     pub flexible_min: i16,
 }
 
 /// Every request spoken, by number.
-pub static TABLE: [Api; 7] = [
-    api(Key::Produce, 0, "Produce", 3..=9, 9),
+pub static TABLE: [Api; 9] = [
+    Api { advertised_min: 0, ..api(Key::Produce, 0, "Produce", 3..=9, 9) },
     api(Key::Fetch, 1, "Fetch", 4..=12, 12),
     api(Key::ListOffsets, 2, "ListOffsets", 1..=7, 6),
     api(Key::Metadata, 3, "Metadata", 0..=12, 9),
     api(Key::FindCoordinator, 10, "FindCoordinator", 0..=4, 3),
     api(Key::ApiVersions, 18, "ApiVersions", 0..=4, 3),
+    api(Key::CreateTopics, 19, "CreateTopics", 2..=7, 5),
+    api(Key::InitProducerId, 22, "InitProducerId", 0..=4, 2),
     api(Key::OffsetForLeaderEpoch, 23, "OffsetForLeaderEpoch", 2..=4, 4),
 ];
 
 const fn api(key: Key, number: i16, name: &'static str, versions: RangeInclusive<i16>, flexible_min: i16) -> Api {
-    Api { key, number, name, versions, flexible_min }
+    let advertised_min = *versions.start();
+    Api { key, number, name, versions, advertised_min, flexible_min }
 }
 
 impl Api {

@@ -35,6 +35,11 @@ impl Commits {
         }
     }
 
+    /// Wakes who waits for something that no group commit tells: a topic that can be asked for from now on.
+    pub fn announce(&self) {
+        self.0.moved.send_modify(|count| *count += 1);
+    }
+
     /// Starts the one task that listens to the eventfd, on first use: before that nobody waited.
     fn drive(&self) {
         if !self.0.driven.replace(true) {

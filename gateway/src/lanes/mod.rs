@@ -11,11 +11,15 @@
 //! lie. A batch that does not hold is lost on this node: it is counted, said once, and the first batch after it is served.
 
 mod commits;
+mod door;
 mod files;
+mod sequences;
 mod store;
 mod times;
+mod writes;
 
 #[cfg(test)]
 mod tests;
 
+pub use door::{DoorParts, Grow, Outgoing, Submit};
 pub use store::{Lane, LaneStore, Unreadable};

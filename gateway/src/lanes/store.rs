@@ -1,8 +1,9 @@
 //! The store over lanes.
 
 use super::commits::Commits;
+use super::door::{Door, DoorParts};
 use super::files::{self, Sidecars};
-use crate::store::{EpochEnd, PartitionState, ReadError, Store, TimedOffset, Topic};
+use crate::store::{AppendError, Appended, CreateError, EpochEnd, Level, PartitionState, ReadError, Store, TimedOffset, Topic};
 use bytes::{Bytes, BytesMut};
 use headworks_format::sidecar::Entry;
 use headworks_format::{Epoch, batch};
@@ -11,8 +12,8 @@ use headworks_log::history::{self, Hint, Place};
 use headworks_log::view::{Found, SealedSegment};
 use headworks_log::{Disk, LaneView};
 use headworks_ring::Readers;
-use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,6 +28,15 @@ pub struct Lane<D> {
     /// Its ring's readers.
     pub readers: Readers,
     /// Its directory.
+    pub disk: Arc<D>,
+    /// Where producers come in.
+    pub door: DoorParts,
+}
+
+/// A lane's read side.
+pub(super) struct Reading<D> {
+    pub view: Arc<LaneView>,
+    pub readers: Readers,
     pub disk: Arc<D>,
 }
 
@@ -51,9 +61,16 @@ pub(super) struct At {
 
 /// The committed log of all lanes.
 pub struct LaneStore<D> {
-    pub(super) lanes: Vec<Lane<D>>,
-    topics: BTreeMap<String, Vec<At>>,
-    commits: Commits,
+    pub(super) lanes: Vec<Reading<D>>,
+    pub(super) doors: Vec<RefCell<Door>>,
+    pub(super) topics: RefCell<BTreeMap<String, Vec<At>>>,
+    /// Names of topics that are being made.
+    pub(super) making: RefCell<BTreeSet<String>>,
+    /// Partitions that are being made.
+    pub(super) growing: Cell<usize>,
+    pub(super) next_id: Cell<u32>,
+    producers_made: Cell<u32>,
+    pub(super) commits: Commits,
     pub(super) sidecars: Sidecars,
     hints: RefCell<HashMap<At, Hint>>,
     unreadable: Unreadable,
@@ -76,18 +93,26 @@ where
             at.sort_unstable();
             (name, at.into_iter().map(|(_, at)| at).collect())
         };
+        let ids = lanes.iter().flat_map(|lane| lane.view.partitions.iter().map(|partition| partition.id.0 + 1));
+        let next_id = ids.max().unwrap_or(0);
+        let split = |lane: Lane<D>| {
+            let Lane { view, readers, disk, door } = lane;
+            (Reading { view, readers, disk }, RefCell::new(Door::new(door)))
+        };
+        let (lanes, doors) = lanes.into_iter().map(split).unzip();
         LaneStore {
             lanes,
-            topics: topics.into_iter().map(by_number).collect(),
+            doors,
+            topics: RefCell::new(topics.into_iter().map(by_number).collect()),
+            making: RefCell::default(),
+            growing: Cell::new(0),
+            next_id: Cell::new(next_id),
+            producers_made: Cell::new(0),
             commits: Commits::new(commits),
             sidecars: Sidecars::default(),
             hints: RefCell::default(),
             unreadable,
         }
-    }
-
-    pub(super) fn at(&self, topic: &str, partition: i32) -> Option<At> {
-        self.topics.get(topic)?.get(usize::try_from(partition).ok()?).copied()
     }
 
     fn state_at(&self, at: At) -> PartitionState {
@@ -145,7 +170,7 @@ where
     }
 
     /// Batches of a fresh segment: from the slots as far as they are still there, else from the file.
-    async fn fresh(&self, lane: &Lane<D>, file: headworks_log::FileNumber, batches: &[Found]) -> Option<Outcome> {
+    async fn fresh(&self, lane: &Reading<D>, file: headworks_log::FileNumber, batches: &[Found]) -> Option<Outcome> {
         let copied = copy_tail(&lane.readers, batches);
         if !copied.is_empty() {
             return Some(Outcome::Batches(copied));
@@ -213,7 +238,7 @@ fn copy_tail(readers: &Readers, batches: &[Found]) -> Vec<Bytes> {
     copied
 }
 
-fn offset(value: u64) -> i64 {
+pub(super) fn offset(value: u64) -> i64 {
     i64::try_from(value).expect("offsets stay below 2^63")
 }
 
@@ -224,7 +249,7 @@ where
     fn topics(&self) -> Vec<Topic> {
         let topic =
             |(name, at): (&String, &Vec<At>)| Topic { name: name.clone(), partitions: i32::try_from(at.len()).expect("few partitions") };
-        self.topics.iter().map(topic).collect()
+        self.topics.borrow().iter().map(topic).collect()
     }
 
     fn state(&self, topic: &str, partition: i32) -> Option<PartitionState> {
@@ -259,9 +284,38 @@ where
     fn commits(&self) -> impl Future<Output = ()> {
         self.commits.next()
     }
+
+    fn append<'s>(
+        &'s self,
+        topic: &str,
+        partition: i32,
+        batch: Bytes,
+        level: Level,
+    ) -> impl Future<Output = Result<Appended, AppendError>> + use<'s, D> {
+        let handed = self.append_now(topic, partition, batch);
+        async move {
+            let (at, place) = handed?;
+            Ok(self.reached(at, place, level).await)
+        }
+    }
+
+    fn create_topic(&self, name: &str, partitions: i32) -> impl Future<Output = Result<(), CreateError>> {
+        self.make_topic(name, partitions)
+    }
+
+    fn producer_id(&self) -> i64 {
+        // Every start takes a higher epoch, durable before anything is served.
+        let epoch = self.lanes.first().map_or(0, |lane| lane.view.epoch.0);
+        let made = self.producers_made.replace(self.producers_made.get() + 1);
+        i64::from(epoch) << 32 | i64::from(made)
+    }
 }
 
 impl<D> LaneStore<D> {
+    pub(super) fn at(&self, topic: &str, partition: i32) -> Option<At> {
+        self.topics.borrow().get(topic)?.get(usize::try_from(partition).ok()?).copied()
+    }
+
     /// Everything committed of a partition, segment by segment, oldest first.
     pub(super) fn fresh_entries(&self, at: At) -> Vec<(headworks_log::FileNumber, Epoch, Vec<Entry>)> {
         let view = &self.lanes[at.lane].view;

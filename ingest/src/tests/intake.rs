@@ -1,4 +1,6 @@
+use crate::batches;
 use crate::intake::{BATCH_BYTES_TARGET, Intake, PACKET_BYTES_MAX, Route, Taken, Train};
+use bytes::Bytes;
 use headworks_format::batch::Batch;
 use headworks_format::block::{self, BLOCK_BYTES_MAX, Expected, Stamp};
 use headworks_format::{Chain, Epoch, LaneId, Nonce, PairId, PartitionId, Sequence};
@@ -168,4 +170,41 @@ fn an_empty_packet_is_a_record_too() {
     assert_eq!(train.packets(), 1);
     assert_eq!(intake.take(&mut slot, &route(0), train), Taken { packets: 1, bytes: 0, full: false });
     assert_eq!(read_back(&mut intake, &mut slot), [(0, vec![vec![]])]);
+}
+
+/// A whole batch of one record of so many bytes, as a client would send it.
+fn client_batch(partition: u32, value_bytes: usize, ticket: u64) -> batches::Batch {
+    let mut slot = vec![0; BLOCK_BYTES_MAX];
+    let mut intake = Intake::default();
+    let value = vec![0x61; value_bytes];
+    offer(&mut intake, &mut slot, &route(0), std::iter::once(&value[..]));
+    intake.seal(&mut slot, [0; block::COUNTERS]);
+    let length = headworks_format::batch::LENGTH_FROM
+        + usize::try_from(i32::from_be_bytes(slot[block::HEAD_BYTES + 8..][..4].try_into().unwrap())).unwrap();
+    let bytes = Bytes::copy_from_slice(&slot[block::HEAD_BYTES..][..length]);
+    let crc = Batch::parse(&bytes).expect("a whole batch").header().crc.get();
+    batches::Batch { partition: PartitionId(partition), bytes, records: 1, crc, max_timestamp_ms: 1_800_000_000_123, ticket }
+}
+
+#[test]
+fn a_clients_batch_stands_between_packets_as_it_came() {
+    let (mut intake, mut slot) = (Intake::default(), vec![0; BLOCK_BYTES_MAX]);
+    offer(&mut intake, &mut slot, &route(1), [&b"before"[..]].into_iter());
+    assert!(!intake.is_awaited());
+    assert!(intake.take_batch(&mut slot, &client_batch(2, 3, 9), NOW_NS));
+    assert!(intake.is_awaited());
+    offer(&mut intake, &mut slot, &route(1), [&b"after"[..]].into_iter());
+    let expected = [(1, vec![b"before".to_vec()]), (2, vec![b"aaa".to_vec()]), (1, vec![b"after".to_vec()])];
+    assert_eq!(read_back(&mut intake, &mut slot), expected);
+    assert!(!intake.is_awaited(), "the next block is awaited by nobody");
+}
+
+#[test]
+fn the_largest_batch_fits_an_empty_block_and_no_other() {
+    let (mut intake, mut slot) = (Intake::default(), vec![0; BLOCK_BYTES_MAX]);
+    let largest = client_batch(0, PACKET_BYTES_MAX, 0);
+    assert!(intake.take_batch(&mut slot, &largest, NOW_NS));
+    assert!(!intake.take_batch(&mut slot, &largest, NOW_NS), "the block is full");
+    assert_eq!(read_back(&mut intake, &mut slot).len(), 1);
+    assert!(intake.take_batch(&mut slot, &largest, NOW_NS), "a new block");
 }

@@ -3,7 +3,7 @@ use crate::seal::{READY_BYTES, State, due_in_ns, is_due};
 const LINGER_NS: u64 = 2_000_000;
 
 fn state(payload_bytes: usize, age_ns: u64, writing: u64) -> State {
-    State { payload_bytes, age_ns, writing, depth: 8, linger_ns: LINGER_NS }
+    State { payload_bytes, age_ns, awaited: false, writing, depth: 8, linger_ns: LINGER_NS }
 }
 
 /// The whole policy: every payload class × age class × write class against its rule.
@@ -33,4 +33,12 @@ fn waiting_for_age_ends_when_the_block_is_due() {
 fn nothing_to_wait_for_without_a_block_or_with_all_writes_under_way() {
     assert_eq!(due_in_ns(&state(0, 0, 0)), None);
     assert_eq!(due_in_ns(&state(100, 0, 8)), None);
+}
+
+#[test]
+fn a_block_that_a_client_waits_for_goes_as_soon_as_the_disk_is_idle() {
+    let awaited = |state: State| State { awaited: true, ..state };
+    assert!(is_due(&awaited(state(100, 0, 0))));
+    assert!(!is_due(&awaited(state(100, 0, 1))), "a write is under way: it gathers more meanwhile");
+    assert!(!is_due(&awaited(state(0, 0, 0))), "an empty block is never sealed");
 }

@@ -2,6 +2,7 @@
 
 use super::listener::{Listen, Listener};
 use crate::admit::{self, Facts, Shed};
+use crate::batches::{BATCHES_A_TURN_MAX, Batches, Inbox};
 use crate::intake::{Intake, KEY_BYTES, Route, Train};
 use crate::seal;
 use headworks_format::block::COUNTERS;
@@ -67,6 +68,8 @@ pub struct IngestParts {
     pub carried: Counts,
     /// Ends the loop.
     pub control: Receiver<Stop>,
+    /// Batches that clients made.
+    pub batches: Batches,
 }
 
 /// What a loop leaves behind.
@@ -96,6 +99,7 @@ pub struct IngestLoop {
     log: Wake,
     carried: Counts,
     control: Receiver<Stop>,
+    inbox: Inbox,
     completions: [Completion; COMPLETIONS_MAX],
     clock: Clock,
     idle: Idle,
@@ -134,6 +138,7 @@ impl IngestLoop {
             log: parts.log,
             carried: parts.carried,
             control: parts.control,
+            inbox: Inbox::new(parts.batches),
             completions: [Completion::default(); COMPLETIONS_MAX],
             clock: Clock,
             idle: Idle::new(setup.idle),
@@ -161,7 +166,7 @@ impl IngestLoop {
         let reaped = self.ring.reap(&mut self.completions);
         let now_ns = self.clock.realtime_ns();
         let woken = self.sort(reaped);
-        let taken = self.take(now_ns);
+        let taken = self.take(now_ns) + self.take_batches(now_ns);
         let sealed = self.seal_if_due(now_ns);
         self.account(reaped == woken && self.held.is_empty(), now_ns);
         self.buffers.publish();
@@ -252,14 +257,36 @@ impl IngestLoop {
             counts.admitted += framed.packets;
             taken += usize::try_from(framed.packets).expect("packets of a train");
             if framed.full {
-                seal_block(&mut self.intake, &mut self.filler, &self.listeners, &self.carried, &self.log);
+                let counters = lane_counters(&self.listeners, &self.inbox, &self.carried);
+                seal_block(&mut self.intake, &mut self.filler, &self.log, counters);
             }
         }
         None
     }
 
+    /// Takes batches that clients made, until there is none, the ring is full, or packets are to be looked at again.
+    fn take_batches(&mut self, now_ns: u64) -> usize {
+        let mut taken = 0;
+        while taken < BATCHES_A_TURN_MAX {
+            let Some(batch) = self.inbox.next() else { break };
+            let Some(slot) = self.filler.claim() else {
+                self.inbox.hold(batch);
+                break;
+            };
+            if self.intake.take_batch(slot, &batch, now_ns) {
+                self.inbox.took(batch);
+                taken += 1;
+            } else {
+                self.inbox.hold(batch);
+                self.seal_open();
+            }
+        }
+        taken
+    }
+
     fn seal_state(&self, now_ns: u64) -> seal::State {
         seal::State {
+            awaited: self.intake.is_awaited(),
             payload_bytes: self.intake.payload_bytes(),
             age_ns: self.intake.first_ns().map_or(0, |first| now_ns.saturating_sub(first)),
             writing: self.progress.writing(),
@@ -272,12 +299,18 @@ impl IngestLoop {
         if !seal::is_due(&self.seal_state(now_ns)) {
             return 0;
         }
-        seal_block(&mut self.intake, &mut self.filler, &self.listeners, &self.carried, &self.log);
+        self.seal_open();
         1
+    }
+
+    /// Seals the open block into the claimed slot and hands it to the log loop.
+    fn seal_open(&mut self) {
+        seal_block(&mut self.intake, &mut self.filler, &self.log, lane_counters(&self.listeners, &self.inbox, &self.carried));
     }
 
     fn account(&mut self, quiet: bool, now_ns: u64) {
         self.listeners.iter_mut().for_each(|listener| listener.account(quiet, now_ns));
+        self.inbox.account();
     }
 
     /// Arms receives that ended, once enough buffers are back: an empty buffer ring would end them at once again.
@@ -297,7 +330,8 @@ impl IngestLoop {
         if self.wake.park()
             || seal::is_due(&self.seal_state(now_ns))
             || !self.control.is_empty()
-            || (!self.held.is_empty() && self.filler.claim().is_some())
+            || (!self.inbox.is_empty() && !self.inbox.is_held())
+            || ((!self.held.is_empty() || self.inbox.is_held()) && self.filler.claim().is_some())
         {
             self.wake.unpark();
             return;
@@ -313,6 +347,7 @@ impl IngestLoop {
     fn is_ended(&self) -> bool {
         let Some(since) = self.stopping_since_ns else { return false };
         let drained = self.held.is_empty()
+            && self.inbox.is_empty()
             && self.buffers.outstanding() == 0
             && self.listeners.iter().all(|listener| listener.is_drained() && !listener.is_settling());
         drained || self.clock.realtime_ns().saturating_sub(since) > DRAIN_MAX_NS
@@ -320,26 +355,26 @@ impl IngestLoop {
 
     fn end(mut self) -> Ended {
         if self.intake.payload_bytes() > 0 {
-            seal_block(&mut self.intake, &mut self.filler, &self.listeners, &self.carried, &self.log);
+            self.seal_open();
         }
         let now_ns = self.clock.realtime_ns();
         self.account(true, now_ns);
-        Ended { counters: lane_counters(&self.listeners, &self.carried) }
+        Ended { counters: lane_counters(&self.listeners, &self.inbox, &self.carried) }
     }
 }
 
-/// Seals the open block into the claimed slot and hands it to the log loop.
-fn seal_block(intake: &mut Intake, filler: &mut Filler, listeners: &[Listener], carried: &Counts, log: &Wake) {
+fn seal_block(intake: &mut Intake, filler: &mut Filler, log: &Wake, counters: [u64; COUNTERS]) {
     let slot = filler.claim().expect("an open block stands in a claimed slot");
-    intake.seal(slot, lane_counters(listeners, carried));
+    intake.seal(slot, counters);
     filler.publish();
     log.wake();
 }
 
 /// The lane's cumulative counters: what earlier runs left and what this run's listeners counted.
-fn lane_counters(listeners: &[Listener], carried: &Counts) -> [u64; COUNTERS] {
+fn lane_counters(listeners: &[Listener], inbox: &Inbox, carried: &Counts) -> [u64; COUNTERS] {
     let exact = carried.exact.max(u64::from(carried.received == 0));
-    listeners.iter().fold(Counts { exact, ..*carried }, |sum, listener| sum.plus(&listener.counts)).to_slots()
+    let listened = listeners.iter().fold(Counts { exact, ..*carried }, |sum, listener| sum.plus(&listener.counts));
+    listened.plus(&inbox.counts).to_slots()
 }
 
 /// The source as a key: 16 bytes of address, IPv4 mapped into IPv6, and the port, big-endian.

@@ -11,7 +11,7 @@ use headworks_format::sidecar::Entry;
 use headworks_io::fatal::Reason;
 use headworks_lane::LaneDisk;
 use headworks_log::recover::candidates::{Candidate, candidates, synced_through};
-use headworks_log::recover::{Bounds, Depth, walk};
+use headworks_log::recover::{Bounds, Depth, KnownProducers, walk};
 use headworks_log::{Disk, history};
 use serde_json::json;
 use std::io::{self, BufWriter, Write};
@@ -33,7 +33,7 @@ pub fn run(args: &CatArgs) -> Result<bool, Failure> {
         let mut printed = false;
         for (place, candidate) in found.kept.iter().enumerate() {
             let next_base = found.kept.get(place + 1).map(|next| next.id.base_sequence.0);
-            let walked = walk(disk, candidate, &bounds(candidate, durable, next_base), &partitions);
+            let walked = walk(disk, candidate, &bounds(candidate, durable, next_base), &partitions, &KnownProducers::new());
             partitions = walked.partitions;
             let Some(partition) = partitions.iter().find(|partition| partition.stream == args.stream && partition.number == args.partition)
             else {

@@ -396,6 +396,6 @@ fn seal(disk: &mut SimDisk, log: &Log, order: &SealOrder) {
         base_sequence: order.base_sequence.0,
         end_sequence: order.end_sequence.0,
         end_position: order.end_position,
-        starts: index.starts(),
+        starts: index.starts(view.partitions.len()),
     });
 }

@@ -170,3 +170,12 @@ proptest! {
         prop_assert!(batch.records().take(10).count() <= 2);
     }
 }
+
+#[test]
+fn sequences_go_round_after_the_largest() {
+    assert_eq!(sequence_after(0, 0), Some(0));
+    assert_eq!(sequence_after(i32::MAX, 0), Some(i32::MAX));
+    assert_eq!(sequence_after(i32::MAX, 1), Some(0));
+    assert_eq!(sequence_after(i32::MAX - 2, 5), Some(2));
+    assert_eq!((sequence_after(-1, 1), sequence_after(1, -1)), (None, None), "no numbers of a producer");
+}

@@ -15,7 +15,7 @@ mod inspect;
 mod write;
 
 pub use inspect::{BodyFault, Expected, Head, HeadFault, Validity, check_body, inspect};
-pub use write::{Placed, Seal, Stamp, block_bytes_for, directory_entry, header, seal, stamp};
+pub use write::{Placed, Seal, Stamp, Stamped, block_bytes_for, directory_entry, header, seal, stamp, ticket};
 
 use zerocopy::little_endian::{I32, U16, U32, U64, U128};
 

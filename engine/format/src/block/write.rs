@@ -4,6 +4,7 @@ use super::{
     BATCHES_MAX, BLOCK_ALIGN, BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, BlockHeader, COUNTERS, DirectoryEntry, ENTRY_BYTES, HEAD_BYTES,
     HEADER_BYTES, MAGIC, TAIL_BYTES, TIME_DELTA_UNKNOWN, TailStamp, VERSION,
 };
+use crate::batch::Produced;
 use crate::{Chain, Epoch, LaneId, Nonce, PairId, PartitionId, Sequence, batch, checksum};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
@@ -62,6 +63,17 @@ pub struct Placed {
     pub max_timestamp_ms: Option<i64>,
 }
 
+/// A batch as the log stamped it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamped {
+    /// Where it stands.
+    pub placed: Placed,
+    /// What [`ticket`] left for it; 0: nobody asked.
+    pub ticket: u64,
+    /// Its producer's own numbering, where it has one.
+    pub produced: Option<Produced>,
+}
+
 /// The size of a block for that much payload.
 #[must_use]
 pub fn block_bytes_for(payload_bytes: usize) -> usize {
@@ -103,6 +115,17 @@ pub fn directory_entry(
     block[at..at + ENTRY_BYTES].copy_from_slice(entry.as_bytes());
 }
 
+/// Asks to be told, under this number, where the log puts the batch of directory entry `index`: it stands in the place of
+/// the base offset until the log sets that, and so never reaches the disk. 0 asks for nothing.
+///
+/// Panics when `index` is beyond the directory.
+pub fn ticket(block: &mut [u8], index: usize, ticket: u64) {
+    assert!(index < BATCHES_MAX, "entry {index} of at most {BATCHES_MAX}");
+    let at = HEADER_BYTES + index * ENTRY_BYTES;
+    let (entry, _) = DirectoryEntry::mut_from_prefix(&mut block[at..]).expect("within the head page");
+    entry.base_offset = ticket.into();
+}
+
 /// Closes the producer's half: header fields it knows, an empty rest of the directory, zero padding. Returns the block's size.
 ///
 /// Panics on a payload that does not fit, which is the producer's bug.
@@ -134,7 +157,7 @@ pub fn stamp(
     block: &mut [u8],
     stamp: &Stamp,
     mut base_offset: impl FnMut(PartitionId, u32) -> u64,
-    mut placed: impl FnMut(Placed),
+    mut placed: impl FnMut(Stamped),
 ) -> Chain {
     let (batches, block_bytes, wall_ns) = {
         let (header, _) = BlockHeader::ref_from_prefix(block).expect("a slot is larger than a header");
@@ -148,6 +171,7 @@ pub fn stamp(
         if partition == PartitionId::CONTROL {
             continue;
         }
+        let ticket = entry.base_offset.get();
         let offset = base_offset(partition, entry.records.get());
         entry.base_offset = offset.into();
         let place = Placed {
@@ -159,8 +183,9 @@ pub fn stamp(
             crc: entry.crc.get(),
             max_timestamp_ms: entry.max_timestamp_ms(wall_ns),
         };
-        batch::stamp(&mut block[place.offset as usize..], offset, stamp.epoch);
-        placed(place);
+        let batch = &mut block[place.offset as usize..];
+        batch::stamp(batch, offset, stamp.epoch);
+        placed(Stamped { placed: place, ticket, produced: batch::produced(batch) });
     }
     let tail = TailStamp { sequence: stamp.sequence.0.into(), epoch: stamp.epoch.0.into(), nonce_low: nonce_low(stamp.nonce).into() };
     block[block_bytes - TAIL_BYTES..block_bytes].copy_from_slice(tail.as_bytes());

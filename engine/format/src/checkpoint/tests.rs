@@ -14,9 +14,23 @@ pub(crate) fn sample() -> Vec<Partition> {
 
 pub(crate) fn encoded(partitions: &[Partition]) -> Vec<u8> {
     let mut bytes = vec![0xee; crate::block::PAYLOAD_BYTES_MAX];
-    let written = write(&mut bytes, partitions);
+    let written = write(&mut bytes, partitions, producers().iter());
+    assert_eq!(written, super::bytes(partitions, producers().len()));
     bytes.truncate(written);
     bytes
+}
+
+fn producers() -> Vec<Producer> {
+    let produced = |id, first, last| Produced { id, epoch: 3, first, last };
+    let mut long = Producer::begin(PartitionId(9), &produced(1 << 40, 0, 9), 100);
+    for batch in 1..8 {
+        long.add(&produced(1 << 40, batch * 10, batch * 10 + 9), 100 + u64::try_from(batch).unwrap() * 10);
+    }
+    vec![Producer::begin(PartitionId(0), &produced(0, i32::MAX, 3), 7), long]
+}
+
+fn checkpoint(partitions: Vec<Partition>) -> Checkpoint {
+    Checkpoint { partitions, producers: producers() }
 }
 
 /// The sample's bytes with a change must be refused.
@@ -40,8 +54,8 @@ fn any_partition() -> impl Strategy<Value = Partition> {
 
 #[test]
 fn samples_round_trip() {
-    assert_eq!(read(&encoded(&sample())), Some(sample()));
-    assert_eq!(read(&encoded(&[])), Some(Vec::new()), "a lane without streams");
+    assert_eq!(read(&encoded(&sample())), Some(checkpoint(sample())));
+    assert_eq!(read(&encoded(&[])), Some(checkpoint(Vec::new())), "a lane without streams");
 }
 
 #[test]
@@ -51,7 +65,7 @@ fn the_largest_checkpoint_fits_in_a_block() {
         .map(|id| Partition { id: PartitionId(id), stream: name.clone(), number: 0, next_offset: 0, log_start: 0 })
         .collect();
     let bytes = encoded(&most);
-    assert_eq!(read(&bytes).map(|partitions| partitions.len()), Some(PARTITIONS_MAX));
+    assert_eq!(read(&bytes).map(|checkpoint| checkpoint.partitions.len()), Some(PARTITIONS_MAX));
     let block_bytes = crate::block::block_bytes_for(bytes.len());
     assert!(block_bytes <= crate::block::BLOCK_BYTES_MAX, "{block_bytes} of {}", crate::block::BLOCK_BYTES_MAX);
 }
@@ -73,6 +87,17 @@ fn what_does_not_hold_together_is_refused() {
     refused("a partition fewer: bytes are left", |bytes| bytes[8] -= 1);
     refused("more partitions than a lane has", |bytes| bytes[8..12].copy_from_slice(&2049u32.to_le_bytes()));
     refused("2³² − 1 partitions", |bytes| bytes[8..12].fill(0xff));
+    refused("a producer more", |bytes| bytes[12] += 1);
+    refused("a producer fewer: bytes are left", |bytes| bytes[12] -= 1);
+    refused("2³² − 1 producers", |bytes| bytes[12..16].fill(0xff));
+    refused("a producer without batches", |bytes| {
+        let at = bytes.len() - PRODUCER_BYTES + 14;
+        bytes[at] = 0;
+    });
+    refused("a producer of six batches", |bytes| {
+        let at = bytes.len() - PRODUCER_BYTES + 14;
+        bytes[at] = 6;
+    });
     refused("a byte behind", |bytes| bytes.push(0));
     refused("a partition with the id of control content", |bytes| bytes[first..first + 4].fill(0xff));
     refused("an offset of 2⁶³", |bytes| bytes[first + 15] = 0x80);
@@ -96,7 +121,7 @@ fn names_of_no_or_too_many_bytes_are_refused() {
 proptest! {
     #[test]
     fn partitions_round_trip(partitions in prop::collection::vec(any_partition(), 0..20)) {
-        prop_assert_eq!(read(&encoded(&partitions)), Some(partitions));
+        prop_assert_eq!(read(&encoded(&partitions)), Some(checkpoint(partitions)));
     }
 
     #[test]
@@ -111,12 +136,28 @@ proptest! {
             damaged[at] = value;
         }
         // Damage may hit a number or a letter only: then it is another checkpoint, and the block's CRC tells.
-        if let Some(partitions) = read(&damaged) {
-            prop_assert!(partitions.len() <= PARTITIONS_MAX);
+        if let Some(checkpoint) = read(&damaged) {
+            prop_assert!(checkpoint.partitions.len() <= PARTITIONS_MAX && checkpoint.producers.len() <= PRODUCERS_MAX);
         }
         let mut counted = encoded(&[]);
         counted[8..12].copy_from_slice(&2u32.to_le_bytes());
         counted.extend(bytes);
         let _ = read(&counted);
     }
+}
+
+#[test]
+fn a_producer_keeps_its_last_five_batches_and_none_of_an_earlier_incarnation() {
+    let mut producer = producers().remove(1);
+    assert_eq!(producer.batches().first(), Some(&(30, 39, 130)));
+    assert_eq!(producer.batches().last(), Some(&(70, 79, 170)));
+    assert_eq!(producer.batches().len(), PRODUCER_BATCHES);
+    producer.add(&Produced { id: producer.id, epoch: 4, first: 0, last: 0 }, 180);
+    assert_eq!((producer.epoch, producer.batches()), (4, &[(0, 0, 180)][..]));
+}
+
+#[test]
+fn the_most_of_everything_fits_in_a_block() {
+    let most = crate::block::block_bytes_for(BYTES_MAX);
+    assert!(most <= crate::block::BLOCK_BYTES_MAX, "{most} of {}", crate::block::BLOCK_BYTES_MAX);
 }

@@ -1,14 +1,15 @@
 //! The log loop with everything real under it: a ring, io_uring, a volume on disk.
 
-use crate::{Control, LaneSetup, LogLoop, LoopParts, LoopSetup, open_lane};
+use crate::{Control, Grow, LaneEnds, LaneSetup, LogLoop, LoopParts, LoopSetup, open_lane};
 use headworks_format::block::{self, BLOCK_BYTES_MAX, COUNTERS, HEAD_BYTES, Seal};
 use headworks_format::checkpoint::Partition;
 use headworks_format::{Epoch, LaneId, PairId, PartitionId, batch, checksum};
 use headworks_io::{Policy, Volume, Wake};
-use headworks_log::Recovered;
 use headworks_log::retain::Limits;
 use headworks_log::verify::{Report, verify};
-use headworks_ring::{Filler, Sender, message_ring};
+use headworks_log::view::PartitionView;
+use headworks_log::{LaneView, Receipt, Recovered};
+use headworks_ring::{Filler, Receiver, Sender, message_ring};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -23,8 +24,11 @@ fn setup(kept_bytes: u64) -> LaneSetup {
 /// A running lane with its producer.
 struct Running {
     filler: Filler,
+    receipts: Receiver<Receipt>,
+    view: Arc<LaneView>,
     wake: Wake,
     control: Sender<Control>,
+    grow: Sender<Grow>,
     handle: JoinHandle<u64>,
     sent: u64,
 }
@@ -40,9 +44,11 @@ fn start(path: &std::path::Path, setup: LaneSetup, epoch: u32) -> (Running, Reco
         [] => vec![Partition { id: PartitionId(0), stream: "events".into(), number: 0, next_offset: 0, log_start: 0 }],
         known => known.to_vec(),
     };
-    let (lane, filler, _readers) = parts.join(&volume, &setup, Epoch(epoch), partitions).expect("the lane joins");
+    let (lane, ends) = parts.join(&volume, &setup, Epoch(epoch), partitions).expect("the lane joins");
+    let LaneEnds { filler, readers: _, receipts } = ends;
     let wake = Wake::new().expect("an eventfd");
     let (control, control_receiver) = message_ring(2);
+    let (grow, grow_receiver) = message_ring(4);
     let parts = LoopParts {
         lanes: vec![lane],
         wake: wake.clone(),
@@ -50,16 +56,22 @@ fn start(path: &std::path::Path, setup: LaneSetup, epoch: u32) -> (Running, Reco
         volume,
         seed: 42,
         control: control_receiver,
+        grow: grow_receiver,
     };
+    let view = Arc::clone(parts.lanes[0].log.view());
     let loop_setup = LoopSetup { segment_bytes: SEGMENT_BYTES, cpu: None, idle: Policy::Wait, fixed_buffers: true };
     let handle = thread::spawn(move || LogLoop::new(parts, &loop_setup).expect("the loop starts").run(|| ()));
     let sent = recovered.counters[3];
-    (Running { filler, wake, control, handle, sent }, recovered)
+    (Running { filler, receipts, view, wake, control, grow, handle, sent }, recovered)
 }
 
 impl Running {
     /// Seals one block of one batch with that many payload bytes a record.
     fn send(&mut self, records: u32, value_bytes: usize) {
+        self.send_to(PartitionId(0), records, value_bytes, 0);
+    }
+
+    fn send_to(&mut self, partition: PartitionId, records: u32, value_bytes: usize, ticket: u64) {
         let slot = loop {
             // The producer's own wake is not used here: it polls, since the test has nothing else to do.
             if let Some(slot) = self.filler.claim() {
@@ -78,13 +90,35 @@ impl Running {
             max_timestamp_ms: 2,
         };
         let crc = batch::close(&mut slot[HEAD_BYTES..at], &closing);
-        block::directory_entry(slot, 0, PartitionId(0), HEAD_BYTES, at - HEAD_BYTES, records, crc, None);
+        block::directory_entry(slot, 0, partition, HEAD_BYTES, at - HEAD_BYTES, records, crc, None);
+        block::ticket(slot, 0, ticket);
         self.sent += u64::from(records);
         let mut counters = [0; COUNTERS];
         counters[3] = self.sent;
         block::seal(slot, &Seal { payload_bytes: at - HEAD_BYTES, batches: 1, records, flags: 0, wall_ns: WALL_NS, counters });
         self.filler.publish();
         self.wake.wake();
+    }
+
+    /// Asks for a partition and waits until readers see it.
+    fn grow(&mut self, id: u32, stream: &str) {
+        let partition = Partition { id: PartitionId(id), stream: stream.into(), number: 0, next_offset: 0, log_start: 0 };
+        let view = PartitionView::of(&partition);
+        assert!(self.grow.send(Grow { lane: 0, partition, view }).is_ok(), "room for a partition");
+        self.wake.wake();
+        while self.view.place(PartitionId(id)).is_none() {
+            thread::yield_now();
+        }
+    }
+
+    /// The next batch's receipt.
+    fn receipt(&mut self) -> Receipt {
+        loop {
+            match self.receipts.recv() {
+                Some(receipt) => return receipt,
+                None => thread::yield_now(),
+            }
+        }
     }
 
     /// Drains and ends the loop.
@@ -165,4 +199,46 @@ fn a_loop_that_is_closed_at_once_leaves_a_lane_that_opens() {
         running.stop();
     }
     assert_eq!(check(directory.path()).records, 0);
+}
+
+#[test]
+fn a_partition_made_while_the_lane_runs_is_there_after_a_restart_with_its_records() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (mut running, _) = start(directory.path(), setup(1 << 30), 1);
+    running.send(5, 100);
+    running.grow(1, "made-later");
+    running.grow(2, "made-last");
+    running.send_to(PartitionId(2), 7, 100, 0);
+    running.send(3, 100);
+    running.stop();
+    let named = |recovered: &Recovered| {
+        let named = recovered.partitions.iter().map(|partition| (partition.stream.clone(), partition.next_offset));
+        named.collect::<Vec<_>>()
+    };
+    let expected = [("events".to_owned(), 8), ("made-later".to_owned(), 0), ("made-last".to_owned(), 7)];
+    // Twice: the second start finds the segment sealed, by a sidecar that names no partition.
+    for epoch in 2..4 {
+        let (running, recovered) = start(directory.path(), setup(1 << 30), epoch);
+        assert_eq!(named(&recovered), expected, "epoch {epoch}");
+        running.stop();
+    }
+    check(directory.path());
+}
+
+#[test]
+fn a_batch_with_a_ticket_is_told_where_it_was_put_and_is_durable_when_the_position_says_so() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (mut running, _) = start(directory.path(), setup(1 << 30), 1);
+    running.send(5, 100);
+    running.send_to(PartitionId(0), 4, 100, 77);
+    running.send_to(PartitionId(0), 2, 100, 78);
+    let (first, second) = (running.receipt(), running.receipt());
+    assert_eq!((first.ticket, first.base_offset), (77, 5));
+    assert_eq!((second.ticket, second.base_offset), (78, 9));
+    while running.view.positions.durable.load() <= second.sequence {
+        thread::yield_now();
+    }
+    assert!(running.view.partitions[0].high_watermark() >= 11);
+    running.stop();
+    assert_eq!(check(directory.path()).records, 11, "a ticket leaves nothing on the disk");
 }

@@ -1,4 +1,4 @@
-use super::{Stream, extend};
+use super::{Stream, complete, extend};
 use headworks_format::PartitionId;
 use headworks_format::checkpoint::Partition;
 
@@ -55,4 +55,17 @@ fn a_lane_that_is_new_gets_what_the_others_have() {
 fn no_stream_and_no_lane_add_nothing() {
     check(&[], &["a"], &[]);
     check(&[&[(0, "a", 0)]], &[], &[&[(0, "a", 0)]]);
+}
+
+#[test]
+fn a_topic_that_a_crash_left_half_made_is_completed_below_its_highest_number() {
+    let half = |lane: &[Known]| lane.iter().copied().map(used).collect::<Vec<_>>();
+    let mut lanes = vec![half(&[(0, "events", 0), (4, "made", 2)]), half(&[(1, "events", 1), (5, "made", 3)])];
+    complete(&mut lanes);
+    let new = |id, number| Partition { next_offset: 0, log_start: 0, ..used((id, "made", number)) };
+    assert_eq!(lanes[0][2..], [new(6, 0)]);
+    assert_eq!(lanes[1][2..], [new(7, 1)]);
+    let whole = lanes.clone();
+    complete(&mut lanes);
+    assert_eq!(lanes, whole, "completed once");
 }

@@ -20,14 +20,14 @@ mod walk;
 mod window;
 
 pub use blank::blank;
-pub use walk::{Bounds, Depth, Stop, Walked, reason, walk};
+pub use walk::{Bounds, Depth, KnownProducers, Stop, Walked, reason, walk};
 pub use window::Window;
 
 use crate::disk::{Disk, DiskError, FileNumber};
 use crate::view::SealedSegment;
 use candidates::{Candidate, Candidates, ToldBy, candidates, synced_through};
 use headworks_format::block::{COUNTERS, HEAD_BYTES};
-use headworks_format::checkpoint::Partition;
+use headworks_format::checkpoint::{Partition, Producer};
 use headworks_format::segment::{DATA_FROM, PAGE_BYTES, SegmentId};
 use headworks_format::sidecar::{Hole, Sidecar};
 use headworks_format::{Chain, Epoch, LaneId};
@@ -76,6 +76,9 @@ pub struct Recovered {
     pub chain: Chain,
     /// Partitions with their next offsets.
     pub partitions: Vec<Partition>,
+    /// Idempotent producers with their last batches.
+    pub producers: Vec<Producer>,
+    known: KnownProducers,
     /// The lane's cumulative counters at the last block.
     pub counters: [u64; COUNTERS],
     /// Wall time of the last block in ns.
@@ -127,6 +130,7 @@ pub fn recover<D: Disk>(disk: &mut D, rules: &Rules) -> Result<Recovered, DiskEr
         (recovered.next, recovered.chain) = (0, Chain::START);
     }
     blank_left(disk, &mut recovered)?;
+    recovered.producers = std::mem::take(&mut recovered.known).into_values().collect();
     Ok(recovered)
 }
 
@@ -174,18 +178,20 @@ fn take<D: Disk>(
 ) -> Result<bool, DiskError> {
     let next_base = rest.first().map(|next| next.id.base_sequence.0);
     let sidecar = candidate.sidecar.as_ref().filter(|sidecar| next_base.is_none_or(|base| base == sidecar.end_sequence.0));
-    // What a hole reserves stands in no sidecar: such a segment is walked again.
-    if let Some(sidecar) = sidecar.filter(|sidecar| sidecar.holes.is_empty()) {
+    // What a hole reserves stands in no sidecar: such a segment is walked again. So is one whose next segment does not tell
+    // what else no sidecar holds: partitions that were made in its middle, and its producers.
+    let told = |sidecar: &&Sidecar| sidecar.holes.is_empty() && rest.first().is_some_and(|next| sealed::begins_whole(disk, rules, next));
+    if let Some(sidecar) = sidecar.filter(told) {
         heal_header(disk, candidate, rules, recovered)?;
         sealed::take(disk, rules, candidate, sidecar, rest.first(), recovered);
         return Ok(true);
     }
     let mut bounds = bounds_of(disk, rules, synced, candidate, rest);
-    let mut walked = walk(disk, candidate, &bounds, &recovered.partitions);
+    let mut walked = walk(disk, candidate, &bounds, &recovered.partitions, &recovered.known);
     if bounds.depth == Depth::Heads && !walked.holes.is_empty() {
         // A segment with one harmed block is likely to have more: its sidecar shall name them all.
         bounds.depth = Depth::Payload;
-        walked = walk(disk, candidate, &bounds, &recovered.partitions);
+        walked = walk(disk, candidate, &bounds, &recovered.partitions, &recovered.known);
     }
     recovered.walked_bytes += match bounds.depth {
         Depth::Heads => walked.blocks * HEAD_BYTES as u64,
@@ -267,6 +273,7 @@ fn adopt(candidate: &Candidate, sidecar: &Sidecar, walked: Walked, newest_ns: u6
     recovered.counters = sidecar.counters;
     recovered.newest_ns = recovered.newest_ns.max(newest_ns);
     recovered.partitions = walked.partitions;
+    recovered.known = walked.producers;
     recovered.segments.push(Segment {
         sealed: SealedSegment {
             file: candidate.file,

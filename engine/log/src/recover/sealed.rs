@@ -1,7 +1,7 @@
 //! Taking a rolled segment by its sidecar: only its checkpoint is read, and of the log's last segment the last head.
 
 use super::candidates::Candidate;
-use super::{Bounds, Depth, Recovered, Rules, Window, adopt, note_holes, walk};
+use super::{Bounds, Depth, KnownProducers, Recovered, Rules, Window, adopt, note_holes, walk};
 use crate::disk::Disk;
 use headworks_format::block::{BLOCK_BYTES_MAX, HEAD_BYTES};
 use headworks_format::segment::DATA_FROM;
@@ -16,15 +16,7 @@ pub(super) fn take<D: Disk>(
     next: Option<&Candidate>,
     recovered: &mut Recovered,
 ) {
-    let first = Bounds {
-        synced: u64::MAX,
-        next_base: Some(candidate.id.base_sequence.0 + 1),
-        window_bytes: rules.window_bytes,
-        later_beyond_window: false,
-        alone: true,
-        depth: Depth::Payload,
-    };
-    let mut checkpoint = walk(disk, candidate, &first, &recovered.partitions);
+    let mut checkpoint = walk(disk, candidate, &first_block(rules, candidate), &recovered.partitions, &recovered.known);
     if checkpoint.blocks == 0 {
         recovered.notes.push(format!(
             "{}: its checkpoint, block {}, cannot be read; names and offsets are taken from what stands around it",
@@ -43,6 +35,23 @@ pub(super) fn take<D: Disk>(
     .max(checkpoint.newest_ns);
     note_holes(candidate, &sidecar.holes, recovered);
     adopt(candidate, sidecar, checkpoint, newest_ns, recovered);
+}
+
+/// Whether the segment's first block proves itself: a checkpoint, which says all that a sidecar before it does not.
+pub(super) fn begins_whole<D: Disk>(disk: &D, rules: &Rules, candidate: &Candidate) -> bool {
+    walk(disk, candidate, &first_block(rules, candidate), &[], &KnownProducers::new()).blocks == 1
+}
+
+/// Bounds of a walk over a segment's first block alone.
+fn first_block(rules: &Rules, candidate: &Candidate) -> Bounds {
+    Bounds {
+        synced: u64::MAX,
+        next_base: Some(candidate.id.base_sequence.0 + 1),
+        window_bytes: rules.window_bytes,
+        later_beyond_window: false,
+        alone: true,
+        depth: Depth::Payload,
+    }
 }
 
 /// Wall time of the segment's last block, found backwards from its end; 0 where its head cannot be read.

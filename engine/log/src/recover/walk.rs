@@ -4,11 +4,13 @@ use super::candidates::Candidate;
 use super::window::Window;
 use crate::decide::{Evidence, Member, Verdict, decide};
 use crate::disk::Disk;
+use headworks_format::batch::{self, Produced};
 use headworks_format::block::{BLOCK_BYTES_MIN, COUNTERS, Expected, HEAD_BYTES, Head, Validity, inspect};
-use headworks_format::checkpoint::{self, Partition};
+use headworks_format::checkpoint::{self, Checkpoint, Partition, Producer};
 use headworks_format::segment::DATA_FROM;
 use headworks_format::sidecar::{Entry, Hole, HoleState};
-use headworks_format::{Chain, Sequence};
+use headworks_format::{Chain, PartitionId, Sequence};
+use std::collections::BTreeMap;
 
 /// What a lost block reserves in each partition where nothing tells how many records it held: the most that its header
 /// could have said. Offsets are 63 bits wide; one given out twice would be a lie.
@@ -71,6 +73,8 @@ pub struct Walked {
     pub partitions: Vec<Partition>,
     /// The same at the segment's start.
     pub starts: Vec<Partition>,
+    /// Last batches of the idempotent producers at the end, as far as payload was read.
+    pub producers: KnownProducers,
     /// Counters of the last block.
     pub counters: Option<[u64; COUNTERS]>,
     /// Wall time of the last block in ns.
@@ -83,8 +87,11 @@ pub struct Walked {
     pub stop: Stop,
 }
 
-/// Walks a segment; `carried` are the partitions as the segment before left them.
-pub fn walk<D: Disk>(disk: &D, candidate: &Candidate, bounds: &Bounds, carried: &[Partition]) -> Walked {
+/// Producers with their partition, as they stand somewhere in the log.
+pub type KnownProducers = BTreeMap<(PartitionId, i64), Producer>;
+
+/// Walks a segment; `carried` are the partitions, and `producers` the producers, as the segment before left them.
+pub fn walk<D: Disk>(disk: &D, candidate: &Candidate, bounds: &Bounds, carried: &[Partition], producers: &KnownProducers) -> Walked {
     let id = &candidate.id;
     let mut walk = Walk {
         window: Window::new(disk, candidate.file, id.segment_bytes),
@@ -99,6 +106,7 @@ pub fn walk<D: Disk>(disk: &D, candidate: &Candidate, bounds: &Bounds, carried: 
             end_chain: Some(id.base_chain),
             partitions: carried.to_vec(),
             starts: carried.to_vec(),
+            producers: producers.clone(),
             counters: None,
             newest_ns: 0,
             blocks: 0,
@@ -147,10 +155,10 @@ impl<D: Disk> Walk<'_, D> {
             Depth::Heads => heads_only(bytes, &expected),
         };
         if let (true, Some(head)) = (validity.is_valid(), head) {
-            let partitions = head.is_control().then(|| checkpoint_in(&head, bytes)).flatten();
-            self.found.accept(&head);
-            if let Some(partitions) = partitions {
-                self.found.take_checkpoint(position, partitions);
+            let checkpoint = head.is_control().then(|| checkpoint_in(&head, bytes)).flatten();
+            self.found.accept(&head, (depth == Depth::Payload).then_some(bytes));
+            if let Some(checkpoint) = checkpoint {
+                self.found.take_checkpoint(position, checkpoint);
             }
             return true;
         }
@@ -304,13 +312,18 @@ pub fn reason(fault: &str) -> u32 {
 }
 
 impl Walked {
-    fn accept(&mut self, head: &Head<'_>) {
+    /// Takes a valid block in; `block`: its bytes, where more than its head was read.
+    fn accept(&mut self, head: &Head<'_>, block: Option<&[u8]>) {
         let position = self.end_position;
         if !head.is_control() {
             for placed in head.placed() {
                 let entry = Entry::of(&placed, position);
                 self.advance(&entry);
                 self.entries.push(entry);
+                let produced = block.and_then(|block| batch::produced(&block[placed.offset as usize..]));
+                if let Some(produced) = produced {
+                    self.note(placed.partition, &produced, placed.base_offset);
+                }
             }
         }
         self.counters = Some(head.header().counters.map(|counter| counter.get()));
@@ -336,12 +349,20 @@ impl Walked {
         self.partitions[place].next_offset = entry.end_offset();
     }
 
-    /// A control block names the partitions and says where each one stands.
-    fn take_checkpoint(&mut self, position: u64, partitions: Vec<Partition>) {
+    fn note(&mut self, partition: PartitionId, produced: &Produced, base_offset: u64) {
+        self.producers
+            .entry((partition, produced.id))
+            .and_modify(|known| known.add(produced, base_offset))
+            .or_insert_with(|| Producer::begin(partition, produced, base_offset));
+    }
+
+    /// A control block names the partitions and says where each one stands, and who produced what last.
+    fn take_checkpoint(&mut self, position: u64, checkpoint: Checkpoint) {
         if position == DATA_FROM as u64 {
-            self.starts.clone_from(&partitions);
+            self.starts.clone_from(&checkpoint.partitions);
         }
-        self.partitions = partitions;
+        self.partitions = checkpoint.partitions;
+        self.producers = checkpoint.producers.into_iter().map(|producer| ((producer.partition, producer.id), producer)).collect();
     }
 
     /// Offsets of lost blocks stay reserved: exactly where a directory is whole, else for every partition of the lane.
@@ -380,8 +401,8 @@ fn unnamed(entry: &Entry) -> Partition {
     }
 }
 
-/// The partitions of a checkpoint that holds.
-fn checkpoint_in(head: &Head<'_>, block: &[u8]) -> Option<Vec<Partition>> {
+/// What a control block's checkpoint says, if it holds.
+fn checkpoint_in(head: &Head<'_>, block: &[u8]) -> Option<Checkpoint> {
     let payload_bytes = head.header().payload_bytes.get() as usize;
     checkpoint::read(block.get(HEAD_BYTES..HEAD_BYTES + payload_bytes)?)
 }

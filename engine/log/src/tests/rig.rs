@@ -276,7 +276,7 @@ impl Rig {
             base_sequence: order.base_sequence.0,
             end_sequence: order.end_sequence.0,
             end_position: order.end_position,
-            starts: index.starts(),
+            starts: index.starts(self.log.view().partitions.len()),
         });
         self.log.on_sealed(order.file, order.nonce, Ok(())).expect("sealed");
     }

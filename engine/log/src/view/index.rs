@@ -86,7 +86,8 @@ impl OpenIndex {
         self.file.store(u64::from(file.0), Ordering::Relaxed);
         self.epoch.store(u64::from(epoch.0), Ordering::Relaxed);
         self.base_sequence.store(base_sequence, Ordering::Relaxed);
-        self.starts.iter().zip(starts).for_each(|(cell, start)| cell.store(start, Ordering::Relaxed));
+        // A partition that is made later begins at 0 in this segment.
+        self.starts.iter().zip(starts.chain(std::iter::repeat(0))).for_each(|(cell, start)| cell.store(start, Ordering::Relaxed));
         self.nonce.store(nonce.0, Ordering::Release);
     }
 
@@ -186,10 +187,10 @@ impl OpenIndex {
         (0..self.len()).map(|at| self.entry(at).0).collect()
     }
 
-    /// Next offsets at the segment's start, for the sealed segment's record.
+    /// Next offsets of the first `partitions` at the segment's start, for the sealed segment's record.
     #[must_use]
-    pub fn starts(&self) -> Vec<u64> {
-        self.starts.iter().map(|start| start.load(Ordering::Relaxed)).collect()
+    pub fn starts(&self, partitions: usize) -> Vec<u64> {
+        self.starts[..partitions].iter().map(|start| start.load(Ordering::Relaxed)).collect()
     }
 }
 

@@ -9,12 +9,14 @@
 //! ```
 
 mod index;
+mod partitions;
 
 pub use index::{Found, OpenIndex, Slot};
+pub use partitions::{PartitionView, Partitions};
 
 use crate::FileNumber;
 use crossbeam_utils::CachePadded;
-use headworks_format::checkpoint::Partition;
+use headworks_format::checkpoint::{PARTITIONS_MAX, Partition};
 use headworks_format::sidecar::Entry;
 use headworks_format::{Epoch, LaneId, Nonce, PartitionId};
 use std::collections::VecDeque;
@@ -54,26 +56,6 @@ pub struct Positions {
     pub committed: Position,
 }
 
-/// A partition of the lane, as consumers see it.
-#[derive(Debug)]
-pub struct PartitionView {
-    /// Its id.
-    pub id: PartitionId,
-    /// Its stream.
-    pub stream: String,
-    /// Its number within the stream.
-    pub number: u32,
-    high_watermark: AtomicU64,
-}
-
-impl PartitionView {
-    /// Offset after the last committed record.
-    #[must_use]
-    pub fn high_watermark(&self) -> u64 {
-        self.high_watermark.load(Ordering::Acquire)
-    }
-}
-
 /// A rolled segment with its sidecar on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedSegment {
@@ -93,6 +75,14 @@ pub struct SealedSegment {
     pub starts: Vec<u64>,
 }
 
+impl SealedSegment {
+    /// Next offset of the partition at `place` at the segment's start; 0 for one that was made later.
+    #[must_use]
+    pub fn start_of(&self, place: usize) -> u64 {
+        self.starts.get(place).copied().unwrap_or(0)
+    }
+}
+
 /// A lane's published state.
 #[derive(Debug)]
 pub struct LaneView {
@@ -100,15 +90,13 @@ pub struct LaneView {
     pub lane: LaneId,
     /// The epoch of this run.
     pub epoch: Epoch,
-    /// The lane's partitions; fixed for the run.
-    pub partitions: Vec<PartitionView>,
+    /// The lane's partitions; some may come, none goes.
+    pub partitions: Partitions,
     /// Positions.
     pub positions: Positions,
     /// Set while no segment can be made for want of space.
     pub disk_full: AtomicBool,
     indexes: [OpenIndex; INDEXES],
-    /// Place of a partition by its id; ids are small and dense over a node.
-    places: Vec<u32>,
     start: AtomicU64,
     sealed: RwLock<VecDeque<Arc<SealedSegment>>>,
 }
@@ -126,27 +114,15 @@ impl LaneView {
         next: u64,
         entries_max: usize,
     ) -> LaneView {
-        let view = |partition: &Partition| PartitionView {
-            id: partition.id,
-            stream: partition.stream.clone(),
-            number: partition.number,
-            high_watermark: AtomicU64::new(partition.next_offset),
-        };
         let positions = Positions::default();
         [&positions.submitted, &positions.written, &positions.durable, &positions.committed].iter().for_each(|position| position.set(next));
-        let ids = partitions.iter().map(|partition| partition.id.0 as usize + 1).max().unwrap_or(0);
-        let mut places = vec![u32::MAX; ids];
-        for (place, partition) in partitions.iter().enumerate() {
-            places[partition.id.0 as usize] = u32::try_from(place).expect("a lane has at most 2,048 partitions");
-        }
         LaneView {
-            places,
             lane,
             epoch,
-            partitions: partitions.iter().map(view).collect(),
+            partitions: Partitions::new(partitions),
             positions,
             disk_full: AtomicBool::new(false),
-            indexes: std::array::from_fn(|_| OpenIndex::new(partitions.len(), entries_max)),
+            indexes: std::array::from_fn(|_| OpenIndex::new(PARTITIONS_MAX.max(partitions.len()), entries_max)),
             start: AtomicU64::new(start),
             sealed: RwLock::new(sealed),
         }
@@ -155,7 +131,18 @@ impl LaneView {
     /// The place of a partition in this lane; none if it is another lane's.
     #[must_use]
     pub fn place(&self, id: PartitionId) -> Option<usize> {
-        self.places.get(id.0 as usize).copied().filter(|place| *place != u32::MAX).map(|place| place as usize)
+        self.partitions.place(id)
+    }
+
+    /// Whether one more partition of that id can be added.
+    #[must_use]
+    pub fn has_room_for(&self, id: PartitionId) -> bool {
+        self.partitions.has_room_for(id)
+    }
+
+    /// Shows a partition to readers. For the log loop, once a checkpoint that names it is durable.
+    pub(crate) fn add_partition(&self, partition: PartitionView) {
+        self.partitions.add(partition);
     }
 
     /// Block number below which the log was given back.
@@ -199,7 +186,7 @@ impl LaneView {
     /// The first offset still kept of the partition at `place`.
     #[must_use]
     pub fn log_start(&self, place: usize) -> u64 {
-        let sealed = self.sealed().first().map(|segment| segment.starts[place]);
+        let sealed = self.sealed().first().map(|segment| segment.start_of(place));
         let open = || self.open_indexes().first().map(|index| index.start_of(place));
         sealed.or_else(open).unwrap_or_else(|| self.partitions[place].high_watermark())
     }
@@ -234,7 +221,7 @@ impl LaneView {
             let entry: Entry = self.indexes[index].entry(at).0;
             let place = self.place(entry.partition).expect("the log appends to its own partitions only");
             // Release: whoever sees the watermark sees the entry and the stamped slot behind it.
-            self.partitions[place].high_watermark.store(entry.end_offset(), Ordering::Release);
+            self.partitions[place].raise(entry.end_offset());
         }
     }
 

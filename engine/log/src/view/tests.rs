@@ -67,7 +67,7 @@ fn an_index_that_is_opened_anew_has_nothing_of_the_segment_before() {
     assert_eq!((index.len(), index.room()), (2, 0));
     view.close_index(0);
     open(&view, 0, 2, 50);
-    assert_eq!((index.len(), index.room(), index.base_sequence(), index.starts()), (0, 2, 50, vec![10, 20, 30]));
+    assert_eq!((index.len(), index.room(), index.base_sequence(), index.starts(IDS.len())), (0, 2, 50, vec![10, 20, 30]));
     check(index, 0, 0, 0, &[]);
 }
 

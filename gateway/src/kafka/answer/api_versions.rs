@@ -25,5 +25,5 @@ pub fn unsupported(correlation: i32) -> Result<Reply, Refusal> {
 }
 
 fn listed(api: &Api) -> ApiVersion {
-    ApiVersion::default().with_api_key(api.number).with_min_version(*api.versions.start()).with_max_version(*api.versions.end())
+    ApiVersion::default().with_api_key(api.number).with_min_version(api.advertised_min).with_max_version(*api.versions.end())
 }

@@ -1,6 +1,6 @@
 //! Metadata: one broker that leads everything, and the topics.
 //!
-//! A topic that does not exist is told so and not made. Each name is answered once however often it
+//! A topic that does not exist is made where the client allows it, and answered once it is durable. Each name is answered once however often it
 //! was asked: with a name of one byte repeated through the frame, the answer would otherwise be
 //! thousands of times as large as the question.
 
@@ -12,16 +12,17 @@ use kafka_protocol::messages::{BrokerId, MetadataResponse};
 use super::super::dispatch::{Asked, Refusal};
 use super::super::errors::ErrorCode;
 use super::super::request::metadata::{Metadata, TopicAsked};
-use super::{Reply, encode, text, topic_name};
+use super::{PARTITIONS_DEFAULT, Reply, create_topics, encode, text, topic_name};
 use crate::serve::Identity;
-use crate::store::{Store, Topic};
+use crate::store::{CreateError, Store, Topic};
 
 /// Answers for the topics asked, or for all of them.
-pub fn answer<S: Store>(store: &S, identity: &Identity, asked: Asked, request: &Metadata<'_>) -> Result<Reply, Refusal> {
+pub async fn answer<S: Store>(store: &S, identity: &Identity, asked: Asked, request: &Metadata<'_>) -> Result<Reply, Refusal> {
+    let refused = if request.may_create { create_missing(store, request).await } else { BTreeMap::new() };
     let known = store.topics();
     let topics: Vec<_> = match &request.topics {
         None => known.iter().map(|topic| described(store, identity, topic)).collect(),
-        Some(topics) => chosen(store, identity, &known, topics),
+        Some(topics) => chosen(store, identity, &known, &refused, topics),
     };
     let error = topics.iter().fold(ErrorCode::None, |first, (error, _)| first.or(*error));
     let advertised = &identity.advertised;
@@ -37,14 +38,39 @@ pub fn answer<S: Store>(store: &S, identity: &Identity, asked: Asked, request: &
     encode(asked, error, &body)
 }
 
-fn chosen<S: Store>(store: &S, identity: &Identity, known: &[Topic], topics: &[TopicAsked<'_>]) -> Vec<(ErrorCode, MetadataResponseTopic)> {
+/// Makes the topics that are asked for by name and are not there; the code for each that could not be made.
+async fn create_missing<'a, S: Store>(store: &S, request: &Metadata<'a>) -> BTreeMap<&'a str, ErrorCode> {
+    let known: BTreeSet<String> = store.topics().into_iter().map(|topic| topic.name).collect();
+    let asked: BTreeSet<&str> = request.topics.iter().flatten().filter_map(|asked| asked.name).collect();
+    let mut refused = BTreeMap::new();
+    for name in asked.into_iter().filter(|name| !known.contains(*name)) {
+        match store.create_topic(name, PARTITIONS_DEFAULT).await {
+            // Another client was a moment faster.
+            Ok(()) | Err(CreateError::Exists) => {}
+            Err(error) => {
+                refused.insert(name, create_topics::refused(error).0);
+            }
+        }
+    }
+    refused
+}
+
+fn chosen<S: Store>(
+    store: &S,
+    identity: &Identity,
+    known: &[Topic],
+    refused: &BTreeMap<&str, ErrorCode>,
+    topics: &[TopicAsked<'_>],
+) -> Vec<(ErrorCode, MetadataResponseTopic)> {
     let by_name: BTreeMap<&str, &Topic> = known.iter().map(|topic| (topic.name.as_str(), topic)).collect();
     let mut answered = BTreeSet::new();
     topics
         .iter()
         .filter(|asked| answered.insert((asked.name, asked.id)))
         .map(|asked| match asked.name {
-            Some(name) => by_name.get(name).map_or_else(|| unknown_name(name), |topic| described(store, identity, topic)),
+            Some(name) => {
+                by_name.get(name).map_or_else(|| unknown_name(name, refused.get(name).copied()), |topic| described(store, identity, topic))
+            }
             None => unknown_id(asked.id),
         })
         .collect()
@@ -69,8 +95,8 @@ fn described<S: Store>(store: &S, identity: &Identity, topic: &Topic) -> (ErrorC
     (ErrorCode::None, topic)
 }
 
-fn unknown_name(name: &str) -> (ErrorCode, MetadataResponseTopic) {
-    let error = ErrorCode::UnknownTopicOrPartition;
+fn unknown_name(name: &str, refused: Option<ErrorCode>) -> (ErrorCode, MetadataResponseTopic) {
+    let error = refused.unwrap_or(ErrorCode::UnknownTopicOrPartition);
     let topic = MetadataResponseTopic::default().with_error_code(error.number()).with_name(Some(topic_name(name)));
     (error, topic)
 }

@@ -8,10 +8,12 @@
 //! partition's alone.
 
 pub mod api_versions;
+pub mod create_topics;
 pub mod fetch;
 pub mod fetch_body;
 pub mod find_coordinator;
 mod gather;
+pub mod init_producer_id;
 pub mod list_offsets;
 pub mod metadata;
 pub mod offset_for_leader_epoch;
@@ -24,6 +26,9 @@ use kafka_protocol::protocol::{Encodable, StrBytes};
 use super::budget::Hold;
 use super::dispatch::{Asked, Refusal};
 use super::errors::ErrorCode;
+
+/// Partitions of a topic that is made without saying how many.
+const PARTITIONS_DEFAULT: i32 = 4;
 
 /// An answer, ready for the socket.
 #[derive(Debug)]

@@ -9,6 +9,8 @@ pub struct Metadata<'a> {
     /// Which topics; `None` is all of them. Version 0 has no null and says "all" by an empty list,
     /// later versions mean "none" by it; that difference ends here.
     pub topics: Option<Vec<TopicAsked<'a>>>,
+    /// Whether a topic that is asked for by name and does not exist may be made. Before version 4 clients had no say.
+    pub may_create: bool,
 }
 
 /// A topic by name or, since version 12, by id alone.
@@ -32,9 +34,7 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, version: i16) -> Result<Metadata
         Some(topics) if version == 0 && topics.is_empty() => None,
         topics => topics,
     };
-    if version >= 4 {
-        reader.boolean()?; // allow_auto_topic_creation
-    }
+    let may_create = if version >= 4 { reader.boolean()? } else { true };
     if (8..=10).contains(&version) {
         reader.boolean()?; // include_cluster_authorized_operations
     }
@@ -42,7 +42,7 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, version: i16) -> Result<Metadata
         reader.boolean()?; // include_topic_authorized_operations
     }
     reader.tags()?;
-    Ok(Metadata { topics })
+    Ok(Metadata { topics, may_create })
 }
 
 fn topic<'a>(reader: &mut Reader<'a>, version: i16) -> Result<TopicAsked<'a>, Rejected> {

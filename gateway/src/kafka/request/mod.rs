@@ -11,8 +11,10 @@
 //! ```
 
 pub mod api_versions;
+pub mod create_topics;
 pub mod fetch;
 pub mod find_coordinator;
+pub mod init_producer_id;
 pub mod list_offsets;
 pub mod metadata;
 pub mod offset_for_leader_epoch;
@@ -113,6 +115,10 @@ pub enum Request<'a> {
     FindCoordinator(find_coordinator::FindCoordinator<'a>),
     /// Records to append.
     Produce(produce::Produce<'a>),
+    /// A number for an idempotent producer.
+    InitProducerId(init_producer_id::InitProducerId<'a>),
+    /// Topics to be made.
+    CreateTopics(create_topics::CreateTopics<'a>),
 }
 
 /// Reads the body of the request that `api` names, to the last byte.
@@ -133,6 +139,8 @@ pub fn read_body<'a>(reader: &mut Reader<'a>, api: &Api, version: i16) -> Result
         Key::OffsetForLeaderEpoch => Request::OffsetForLeaderEpoch(offset_for_leader_epoch::read(reader, version)?),
         Key::FindCoordinator => Request::FindCoordinator(find_coordinator::read(reader, version)?),
         Key::Produce => Request::Produce(produce::read(reader)?),
+        Key::InitProducerId => Request::InitProducerId(init_producer_id::read(reader, version)?),
+        Key::CreateTopics => Request::CreateTopics(create_topics::read(reader)?),
     };
     reader.finish()?;
     Ok(request)

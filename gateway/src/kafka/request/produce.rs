@@ -1,5 +1,4 @@
-//! Produce, key 0, versions 3 to 9: read far enough to refuse it partition by partition. The records
-//! are stepped over, never looked at.
+//! Produce, key 0, versions 3 to 9. The records are views of the frame, checked by `answer::produce`.
 
 use super::Rejected;
 use super::reader::Reader;
@@ -7,8 +6,12 @@ use super::reader::Reader;
 /// The request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Produce<'a> {
+    /// Of a transactional producer, which this broker does not serve.
+    pub transactional_id: Option<&'a str>,
     /// 0 asks for no answer at all; -1 all in-sync replicas; 1 the leader.
     pub acks: i16,
+    /// How long the client waits for the level that it asked for.
+    pub timeout_ms: i32,
     /// Topics written to, in request order.
     pub topics: Vec<ProduceTopic<'a>>,
 }
@@ -18,25 +21,34 @@ pub struct Produce<'a> {
 pub struct ProduceTopic<'a> {
     /// Its name.
     pub name: &'a str,
-    /// Numbers of the partitions written to, in request order.
-    pub partitions: Vec<i32>,
+    /// The partitions written to, in request order.
+    pub partitions: Vec<ProducePartition<'a>>,
+}
+
+/// What one partition is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProducePartition<'a> {
+    /// Its number.
+    pub partition: i32,
+    /// Its records: one batch, or what a client takes for one.
+    pub records: Option<&'a [u8]>,
 }
 
 pub(super) fn read<'a>(reader: &mut Reader<'a>) -> Result<Produce<'a>, Rejected> {
-    reader.nullable_string()?; // transactional_id
+    let transactional_id = reader.nullable_string()?;
     let acks = reader.int16()?;
-    reader.int32()?; // timeout_ms
+    let timeout_ms = reader.int32()?;
     let topics = reader.array(3, |reader| {
         let name = reader.string()?;
         let partitions = reader.array(5, |reader| {
             let partition = reader.int32()?;
-            reader.nullable_bytes()?; // records
+            let records = reader.nullable_bytes()?;
             reader.tags()?;
-            Ok(partition)
+            Ok(ProducePartition { partition, records })
         })?;
         reader.tags()?;
         Ok(ProduceTopic { name, partitions })
     })?;
     reader.tags()?;
-    Ok(Produce { acks, topics })
+    Ok(Produce { transactional_id, acks, timeout_ms, topics })
 }

@@ -137,15 +137,15 @@ fn metadata_reads_as_the_oracle_wrote_it() {
         let topic = MetadataRequestTopic::default().with_name(Some(name("events"))).with_topic_id(uuid::Uuid::from_bytes(id));
         let body = wire::MetadataRequest::default().with_allow_auto_topic_creation(true);
         let asked = metadata::TopicAsked { id, name: Some("events") };
-        let one = metadata::Metadata { topics: Some(vec![asked]) };
+        let one = metadata::Metadata { topics: Some(vec![asked]), may_create: true };
         let named = body.clone().with_topics(Some(vec![topic]));
         check(3, version, &named, &Request::Metadata(one));
 
         let none = body.clone().with_topics(Some(Vec::new()));
         let topics = (version >= 1).then(Vec::new);
-        check(3, version, &none, &Request::Metadata(metadata::Metadata { topics }));
+        check(3, version, &none, &Request::Metadata(metadata::Metadata { topics, may_create: true }));
         if version >= 1 {
-            let all = metadata::Metadata { topics: None };
+            let all = metadata::Metadata { topics: None, may_create: true };
             check(3, version, &body.with_topics(None), &Request::Metadata(all));
         }
     }
@@ -158,7 +158,7 @@ fn metadata_by_id_alone_has_no_name() {
         let topic = MetadataRequestTopic::default().with_name(None).with_topic_id(uuid::Uuid::from_bytes(ID));
         let body = wire::MetadataRequest::default().with_topics(Some(vec![topic]));
         let asked = metadata::TopicAsked { id: ID, name: None };
-        let expected = metadata::Metadata { topics: Some(vec![asked]) };
+        let expected = metadata::Metadata { topics: Some(vec![asked]), may_create: true };
         check(3, version, &body, &Request::Metadata(expected));
     }
 }
@@ -205,8 +205,48 @@ fn produce_reads_as_the_oracle_wrote_it() {
         let topic =
             TopicProduceData::default().with_name(name("events")).with_partition_data(vec![partition(3, records), partition(4, None)]);
         let body = wire::ProduceRequest::default().with_acks(-1).with_timeout_ms(30_000).with_topic_data(vec![topic]);
-        let expected = produce::Produce { acks: -1, topics: vec![produce::ProduceTopic { name: "events", partitions: vec![3, 4] }] };
+        let read = |partition, records| produce::ProducePartition { partition, records };
+        let partitions = vec![read(3, Some(&[1; 300][..])), read(4, None)];
+        let topics = vec![produce::ProduceTopic { name: "events", partitions }];
+        let expected = produce::Produce { transactional_id: None, acks: -1, timeout_ms: 30_000, topics };
         check(0, version, &body, &Request::Produce(expected));
+    }
+}
+
+#[test]
+fn init_producer_id_reads_as_the_oracle_wrote_it() {
+    for version in 0..=4 {
+        for id in [None, Some("ledger")] {
+            let body = wire::InitProducerIdRequest::default()
+                .with_transactional_id(id.map(|id| wire::TransactionalId(text(id))))
+                .with_transaction_timeout_ms(60_000);
+            let expected = init_producer_id::InitProducerId { transactional_id: id };
+            check(22, version, &body, &Request::InitProducerId(expected));
+        }
+    }
+}
+
+#[test]
+fn create_topics_reads_as_the_oracle_wrote_it() {
+    use wire::create_topics_request::{CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig};
+    for version in 2..=7 {
+        let assignment = CreatableReplicaAssignment::default().with_partition_index(0).with_broker_ids(vec![BrokerId(1), BrokerId(2)]);
+        let setting = |key, value: Option<&str>| CreatableTopicConfig::default().with_name(text(key)).with_value(value.map(text));
+        let topic = CreatableTopic::default()
+            .with_name(name("made"))
+            .with_num_partitions(-1)
+            .with_replication_factor(1)
+            .with_assignments(vec![assignment])
+            .with_configs(vec![setting("cleanup.policy", Some("delete")), setting("retention.ms", None)]);
+        let body = wire::CreateTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(5_000).with_validate_only(true);
+        let wanted = create_topics::TopicWanted {
+            name: "made",
+            partitions: -1,
+            replicas: 1,
+            assigned: 1,
+            settings: vec!["cleanup.policy", "retention.ms"],
+        };
+        check(19, version, &body, &Request::CreateTopics(create_topics::CreateTopics { topics: vec![wanted], validate_only: true }));
     }
 }
 

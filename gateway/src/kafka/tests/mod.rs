@@ -4,6 +4,7 @@
 
 mod answers;
 mod fetch;
+mod produce;
 mod wire;
 
 use bytes::{Buf, Bytes, BytesMut};

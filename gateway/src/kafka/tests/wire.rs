@@ -157,7 +157,7 @@ async fn unknown_version_of_api_versions_gets_version_0_and_stays_open() {
 #[tokio::test]
 async fn unknown_key_and_version_are_counted_and_closed() {
     check(Limits::default(), |server| async move {
-        for (key, version) in [(999i16, 0i16), (1, 99), (22, 0), (0, 2)] {
+        for (key, version) in [(999i16, 0i16), (1, 99), (24, 0), (0, 2)] {
             let mut stream = server.connect().await;
             let mut frame = Vec::new();
             frame.put_i16(key);
@@ -275,6 +275,54 @@ async fn shutdown_answers_a_waiting_fetch_and_closes() {
             // The fetch was begun before the end was seen: then it is answered whole.
             decode::<wire::FetchRequest>(4, 2, rest.into());
         }
+    })
+    .await;
+}
+
+/// A produce request of two records for the one partition.
+fn produce(correlation: i32) -> Vec<u8> {
+    framed(&frame(9, correlation, &super::produce::request(-1, "events", 0, Some(super::produce::batch_of(2)))))
+}
+
+#[tokio::test]
+async fn produce_requests_are_handed_over_before_the_first_is_answered() {
+    check(Limits::default(), |server| async move {
+        server.log.hold();
+        let mut stream = server.connect().await;
+        for correlation in 1..=5 {
+            stream.write_all(&produce(correlation)).await.expect("sent");
+        }
+        // Handed over, all of them, though nothing is committed and so nothing answered.
+        while server.log.appended("events", 0) < 11 {
+            tokio::task::yield_now().await;
+        }
+        server.log.commit("events", 0);
+        for correlation in 1..=5 {
+            let answer = decode::<wire::ProduceRequest>(9, correlation, answer(&mut stream).await);
+            let partition = &answer.responses[0].partition_responses[0];
+            assert_eq!((partition.error_code, partition.base_offset), (0, i64::from(correlation) * 2 - 1));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_asked_after_a_produce_is_answered_after_it() {
+    check(Limits::default(), |server| async move {
+        server.log.hold();
+        let mut stream = server.connect().await;
+        stream.write_all(&[produce(1), versions(2), produce(3)].concat()).await.expect("sent");
+        while server.log.appended("events", 0) < 3 {
+            tokio::task::yield_now().await;
+        }
+        server.log.commit("events", 0);
+        decode::<wire::ProduceRequest>(9, 1, answer(&mut stream).await);
+        decode::<wire::ApiVersionsRequest>(0, 2, answer(&mut stream).await);
+        while server.log.appended("events", 0) < 5 {
+            tokio::task::yield_now().await;
+        }
+        server.log.commit("events", 0);
+        decode::<wire::ProduceRequest>(9, 3, answer(&mut stream).await);
     })
     .await;
 }

@@ -1,4 +1,5 @@
 mod rig;
+mod writes;
 
 use super::LaneStore;
 use crate::store::{EpochEnd, ReadError, Store, TimedOffset};

@@ -1,6 +1,7 @@
 //! A lane in memory: the real log machine and the real slot ring over files that are vectors.
 
-use crate::lanes::{Lane, LaneStore, Unreadable};
+use crate::lanes::{DoorParts, Lane, LaneStore, Outgoing, Unreadable};
+use bytes::Bytes;
 use headworks_format::block::{self, BLOCK_BYTES_MAX, HEAD_BYTES, Seal};
 use headworks_format::checkpoint::Partition;
 use headworks_format::segment::PAGE_BYTES;
@@ -10,9 +11,9 @@ use headworks_io::Wake;
 use headworks_log::append::{Config, SealOrder, Source};
 use headworks_log::recover::blank;
 use headworks_log::retain::Limits;
-use headworks_log::view::SealedSegment;
-use headworks_log::{Command, Disk, DiskError, FileNumber, Log, PageKind, Recovered, Room};
-use headworks_ring::{Drain, Filler, Readers, Region, slot_ring};
+use headworks_log::view::{PartitionView, SealedSegment};
+use headworks_log::{Command, Disk, DiskError, FileNumber, Log, PageKind, Receipt, Recovered, Room};
+use headworks_ring::{Drain, Filler, Readers, Receiver, Region, Sender, message_ring, slot_ring};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -81,6 +82,25 @@ impl Disk for Memory {
     }
 }
 
+/// The lane's side of a door.
+pub struct Desk {
+    incoming: Receiver<Outgoing>,
+    returned: Sender<Bytes>,
+    receipts: Sender<Receipt>,
+    growing: Receiver<(Partition, PartitionView)>,
+}
+
+/// A door through which nothing goes.
+fn shut() -> DoorParts {
+    DoorParts {
+        submit: Box::new(Err),
+        returned: message_ring(1).1,
+        receipts: message_ring(1).1,
+        grow: Box::new(|partition, view| Err((partition, view))),
+        producers: Vec::new(),
+    }
+}
+
 /// A lane that is stepped by hand.
 pub struct Rig {
     pub log: Log,
@@ -132,7 +152,8 @@ impl Rig {
 
     /// The store over the lane.
     pub fn store(&self) -> LaneStore<Memory> {
-        let lane = Lane { view: Arc::clone(self.log.view()), readers: self.readers.clone(), disk: Arc::new(self.disk.clone()) };
+        let lane =
+            Lane { view: Arc::clone(self.log.view()), readers: self.readers.clone(), disk: Arc::new(self.disk.clone()), door: shut() };
         LaneStore::new(vec![lane], self.commits.clone(), self.unreadable.clone())
     }
 
@@ -140,8 +161,64 @@ impl Rig {
     pub fn store_without_ring(&self) -> LaneStore<Memory> {
         let region = Arc::new(Region::map(SLOTS * BLOCK_BYTES_MAX).expect("memory"));
         let (_, _, readers) = slot_ring(region, SLOTS, BLOCK_BYTES_MAX);
-        let lane = Lane { view: Arc::clone(self.log.view()), readers, disk: Arc::new(self.disk.clone()) };
+        let lane = Lane { view: Arc::clone(self.log.view()), readers, disk: Arc::new(self.disk.clone()), door: shut() };
         LaneStore::new(vec![lane], self.commits.clone(), self.unreadable.clone())
+    }
+
+    /// The store over the lane, and the lane's side of its door, which takes so many batches at once.
+    pub fn writable(&self, batches_max: usize) -> (LaneStore<Memory>, Desk) {
+        let (mut outgoing, incoming) = message_ring(batches_max);
+        let (returned, returned_receiver) = message_ring(64);
+        let (receipts, receipts_receiver) = message_ring(64);
+        let (mut grow, growing) = message_ring(2);
+        let door = DoorParts {
+            submit: Box::new(move |batch| outgoing.send(batch).map_err(|full| full.0)),
+            returned: returned_receiver,
+            receipts: receipts_receiver,
+            grow: Box::new(move |partition, view| grow.send((partition, view)).map_err(|full| full.0)),
+            producers: Vec::new(),
+        };
+        let lane = Lane { view: Arc::clone(self.log.view()), readers: self.readers.clone(), disk: Arc::new(self.disk.clone()), door };
+        let store = LaneStore::new(vec![lane], self.commits.clone(), self.unreadable.clone());
+        (store, Desk { incoming, returned, receipts, growing })
+    }
+
+    /// Takes every batch that was handed over, each into a block of its own, and makes it durable.
+    pub fn take(&mut self, desk: &mut Desk) -> usize {
+        let mut taken = 0;
+        while let Some(batch) = desk.incoming.recv() {
+            taken += 1;
+            let slot = self.filler.claim().expect("every block before is durable");
+            let length = batch.bytes.len();
+            slot[HEAD_BYTES..HEAD_BYTES + length].copy_from_slice(&batch.bytes);
+            block::directory_entry(slot, 0, batch.partition, HEAD_BYTES, length, batch.records, batch.crc, None);
+            block::ticket(slot, 0, batch.ticket);
+            let wall_ns = BASE_MS.unsigned_abs() * 1_000_000;
+            let counters = [0; block::COUNTERS];
+            block::seal(slot, &Seal { payload_bytes: length, batches: 1, records: batch.records, flags: 0, wall_ns, counters });
+            self.filler.publish();
+            assert!(desk.returned.send(batch.bytes).is_ok(), "room for buffers");
+            self.pump();
+            while let Some(receipt) = self.log.receipt() {
+                desk.receipts.send(receipt).expect("room for receipts");
+            }
+        }
+        self.commits.wake();
+        taken
+    }
+
+    /// Makes the partitions that were asked for.
+    pub fn grow(&mut self, desk: &mut Desk) -> usize {
+        let mut made = 0;
+        while let Some((partition, view)) = desk.growing.recv() {
+            self.log.add_partition(partition, view).expect("room for a partition");
+            made += 1;
+        }
+        if self.log.wants_checkpoint() {
+            self.log.checkpoint(0, &mut self.checkpoint);
+        }
+        self.pump();
+        made
     }
 
     /// Appends a block of one batch of so many records and makes it durable.
@@ -284,7 +361,7 @@ impl Rig {
             base_sequence: order.base_sequence.0,
             end_sequence: order.end_sequence.0,
             end_position: order.end_position,
-            starts: index.starts(),
+            starts: index.starts(view.partitions.len()),
         });
     }
 }

@@ -4,27 +4,35 @@
 //! before recovery, so that what is sent meanwhile waits in them. The epoch, durable, before anything can be appended.
 
 use super::directory::{self, Directory, Wanted};
+use super::door;
 use super::failure::Failure;
 use super::observe::{ListenerBook, Watched, WatchedLane};
 use super::preflight::{self, Warning};
 use crate::config::{Config, Key, Lanes};
 use headworks_format::block::BLOCK_BYTES_MAX;
+use headworks_format::checkpoint::Producer;
 use headworks_format::{LaneId, PartitionId};
 use headworks_gateway::http::report::ListenerStatus;
 use headworks_gateway::lanes::{Lane, LaneStore, Unreadable};
 use headworks_ingest::udp::{IngestParts, Listen, Progress, Stop};
 use headworks_io::fatal::Reason;
 use headworks_io::{ArrivalFilter, Clock, UdpListener, UdpSetup, Volume, Wake, cpus, udp_group};
-use headworks_lane::{Control, LaneDisk, LaneParts, LaneSetup, LoopParts, OpenedLane, lane_folder, open_lane};
+use headworks_lane::{Control, LaneDisk, LaneEnds, LaneParts, LaneSetup, LoopParts, OpenedLane, lane_folder, open_lane};
 use headworks_ledger::{Book, Counts};
 use headworks_log::catalog::{self, Stream};
 use headworks_log::retain::Limits;
 use headworks_log::{LaneView, Recovered};
-use headworks_ring::{Filler, Readers, Sender, message_ring};
+use headworks_ring::{Sender, message_ring};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+/// Name of the listener that takes batches from clients, in the books.
+const KAFKA: &str = "kafka";
+/// What stands in its books for the stream: it writes to any topic.
+const TOPICS: &str = "topics";
+/// Partitions that may be asked for at once.
+const GROWING_MAX: usize = 256;
 /// Lanes that `auto` chooses at most.
 const AUTO_LANES_MAX: usize = 8;
 
@@ -95,13 +103,15 @@ pub fn assemble(config: &Config, mut warnings: Vec<Warning>) -> Result<Assembly,
 
     let mut partitions: Vec<_> = opened.iter().map(|lane| lane.recovered.partitions.clone()).collect();
     let streams: Vec<Stream> = config.streams.iter().map(|stream| Stream { name: stream.name.clone() }).collect();
+    catalog::complete(&mut partitions);
     catalog::extend(&mut partitions, &streams);
     let carried: Vec<Counts> = opened.iter().map(|lane| carried(&lane.recovered)).collect();
+    let producers = opened.iter().map(|lane| lane.recovered.producers.clone()).collect();
     let mut joined = Vec::new();
     for (lane, partitions) in opened.into_iter().zip(partitions) {
         joined.push(lane.join(&volume, &setup, epoch, partitions)?);
     }
-    wire(config, Parts { volume, sockets, directory, joined, carried, warnings, slots })
+    wire(config, Parts { volume, sockets, directory, joined, carried, producers, warnings, slots })
 }
 
 fn wanted(config: &Config) -> Wanted {
@@ -212,8 +222,9 @@ struct Parts {
     volume: Arc<Volume>,
     sockets: Sockets,
     directory: Directory,
-    joined: Vec<(OpenedLane, Filler, Readers)>,
+    joined: Vec<(OpenedLane, LaneEnds)>,
     carried: Vec<Counts>,
+    producers: Vec<Vec<Producer>>,
     warnings: Vec<Warning>,
     slots: usize,
 }
@@ -237,28 +248,40 @@ fn wire(config: &Config, mut parts: Parts) -> Result<Assembly, Failure> {
     let new_wake = || Wake::new().map_err(|error| Failure::new(Reason::Kernel, format!("no eventfd is to be had: {error}")));
     let (log_wake, commits) = (new_wake()?, new_wake()?);
     let (control, control_receiver) = message_ring(2 * parts.joined.len());
+    let (grow, grow_receiver) = message_ring(GROWING_MAX);
+    let grow = Arc::new(Mutex::new(grow));
     let mut books = Vec::new();
     let mut watched_lanes = Vec::new();
     let mut ingest = Vec::new();
     let mut stops = Vec::new();
     let mut gateway_lanes = Vec::new();
     let mut log_lanes = Vec::new();
-    for (place, (lane, filler, readers)) in parts.joined.into_iter().enumerate() {
+    for (place, (lane, ends)) in parts.joined.into_iter().enumerate() {
         let view = Arc::clone(lane.log.view());
         let listeners = listeners(config, &mut parts.sockets.udp, place, &view, &mut books, &mut parts.warnings)?;
+        let (producing, batches, book) = door::produce(lane.producer.clone());
+        books.push(ListenerBook { listener: KAFKA.into(), stream: TOPICS.into(), lane: view.lane.0, book });
         let (stop, stop_receiver) = message_ring(1);
         stops.push(stop);
         ingest.push(IngestParts {
             listeners,
-            filler,
+            filler: ends.filler,
             progress: Arc::new(LaneProgress(Arc::clone(&view))),
             wake: lane.producer.clone(),
             log: log_wake.clone(),
             carried: parts.carried[place],
             control: stop_receiver,
+            batches,
         });
         let folder = parts.volume.folder(&lane_folder(view.lane))?;
-        gateway_lanes.push(Lane { view: Arc::clone(&view), readers, disk: Arc::new(LaneDisk::new(folder, None)) });
+        let door = producing.door(door::Log {
+            receipts: ends.receipts,
+            lane: place,
+            grow: Arc::clone(&grow),
+            wake: log_wake.clone(),
+            producers: std::mem::take(&mut parts.producers[place]),
+        });
+        gateway_lanes.push(Lane { view: Arc::clone(&view), readers: ends.readers, disk: Arc::new(LaneDisk::new(folder, None)), door });
         watched_lanes.push(WatchedLane { view, gauges: lane.gauges.clone(), slots: parts.slots as u64, carried: parts.carried[place] });
         log_lanes.push(lane);
     }
@@ -285,6 +308,7 @@ fn wire(config: &Config, mut parts: Parts) -> Result<Assembly, Failure> {
             volume: parts.volume,
             seed,
             control: control_receiver,
+            grow: grow_receiver,
         },
         ingest,
         stops,

@@ -1,7 +1,8 @@
 //! The node's memory as a sum with an owner a line, printed at start. Nothing on the data path is taken later.
 
 use headworks_format::block::BLOCK_BYTES_MAX;
-use headworks_log::view::{INDEXES, OpenIndex};
+use headworks_format::checkpoint::{PARTITIONS_MAX, PRODUCER_BYTES, PRODUCERS_MAX};
+use headworks_log::view::{INDEXES, OpenIndex, Partitions};
 
 /// One owner.
 pub struct Owner {
@@ -13,14 +14,16 @@ pub struct Owner {
 
 /// What a node of that shape takes.
 #[must_use]
-pub fn sum(lanes: usize, slots: usize, partitions: usize, listeners: usize, limits: &headworks_gateway::Limits) -> Vec<Owner> {
+pub fn sum(lanes: usize, slots: usize, listeners: usize, limits: &headworks_gateway::Limits) -> Vec<Owner> {
     vec![
         Owner { name: "ring slots", bytes: lanes * slots * BLOCK_BYTES_MAX },
         Owner { name: "receive buffers", bytes: lanes * headworks_ingest::udp::RECEIVE_BYTES },
         Owner {
             name: "indexes of fresh segments",
-            bytes: lanes * INDEXES * OpenIndex::bytes(partitions, headworks_format::sidecar::ENTRIES_MAX),
+            bytes: lanes * INDEXES * OpenIndex::bytes(PARTITIONS_MAX, headworks_format::sidecar::ENTRIES_MAX),
         },
+        // Twice: the log's own table of producers, and the gateway's.
+        Owner { name: "partitions and producers", bytes: lanes * (Partitions::BYTES + 2 * PRODUCERS_MAX * PRODUCER_BYTES) },
         Owner { name: "checkpoints and pages", bytes: lanes * (BLOCK_BYTES_MAX + (16 << 10)) },
         Owner { name: "answers to consumers, at most", bytes: limits.replies_buffered_bytes_max },
         Owner { name: "requests of consumers, at most", bytes: limits.requests_buffered_bytes_max },

@@ -2,6 +2,7 @@
 
 mod assemble;
 pub mod directory;
+mod door;
 mod failure;
 mod memory;
 mod observe;

@@ -142,6 +142,7 @@ impl Observed for Observer {
                 streams.entry(partition.stream.clone()).or_default().push(status);
             }
         }
+        streams.values_mut().for_each(|partitions| partitions.sort_by_key(|status| status.partition));
         StatusReport {
             node: watched.node.clone(),
             version: env!("CARGO_PKG_VERSION").into(),

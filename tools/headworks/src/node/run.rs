@@ -40,7 +40,7 @@ pub fn run(config: &Config) -> Result<(), Failure> {
     let warnings = preflight::preflight()?;
     let mut assembly = assemble::assemble(config, warnings)?;
     let limits = Limits::default();
-    let owners = memory::sum(assembly.ingest.len(), assembly.slots, config.streams.len(), config.listeners.len(), &limits);
+    let owners = memory::sum(assembly.ingest.len(), assembly.slots, config.listeners.len() + 1, &limits);
     tracing::info!("{}", memory::describe(&owners));
     let placement = Placement::of(assembly.ingest.len(), config);
 
