@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
 
@@ -29,6 +29,11 @@ impl Guarded {
     /// Starts it.
     pub fn spawn(command: &mut Command) -> Guarded {
         Guarded { child: command.spawn().expect("the program starts"), ended: None }
+    }
+
+    /// Its standard input and output, which must be piped.
+    pub fn pipes(&mut self) -> (ChildStdin, ChildStdout) {
+        (self.child.stdin.take().expect("a piped input"), self.child.stdout.take().expect("a piped output"))
     }
 
     /// Its process id.

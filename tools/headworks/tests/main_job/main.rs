@@ -7,6 +7,7 @@ mod delivery;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod observe;
+mod produce;
 mod retention;
 mod stop;
 
