@@ -169,8 +169,11 @@ async fn send<S: Store>(broker: &Broker<S>, to: &mut WriteHalf<'_>, answered: An
     Ok(())
 }
 
+/// A request that was begun.
+type UnderWay<'b> = Pin<Box<dyn Future<Output = Result<Answered, Refusal>> + 'b>>;
+
 /// Requests that were begun and are answered in their order.
-struct Line<'b>(VecDeque<Pin<Box<dyn Future<Output = Result<Answered, Refusal>> + 'b>>>);
+struct Line<'b>(VecDeque<UnderWay<'b>>);
 
 impl<'b> Line<'b> {
     fn new() -> Line<'b> {

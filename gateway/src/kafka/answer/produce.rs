@@ -18,7 +18,6 @@ use bytes::Bytes;
 use headworks_format::batch::{BATCH_BYTES_MAX, Batch, BatchFault};
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{ProduceResponse, TopicName};
-use kafka_protocol::protocol::StrBytes;
 use tokio::time::Instant;
 
 use super::super::broker::Broker;
@@ -130,7 +129,7 @@ fn answered(asked: Asked, partition: i32, outcome: Result<Appended, Refused>) ->
             response.with_base_offset(appended.base_offset).with_log_start_offset(start)
         }
         Err((error, message)) => {
-            let message = (asked.version >= 8).then(|| StrBytes::from(text(&message)));
+            let message = (asked.version >= 8).then(|| text(&message));
             response.with_error_code(error.number()).with_base_offset(-1).with_log_start_offset(-1).with_error_message(message)
         }
     }

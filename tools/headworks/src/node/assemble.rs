@@ -286,20 +286,7 @@ fn wire(config: &Config, mut parts: Parts) -> Result<Assembly, Failure> {
         log_lanes.push(lane);
     }
     let seed = u64::try_from(directory::random_u128()? & u128::from(u64::MAX)).expect("64 bits");
-    let watched = Watched {
-        node: config.node.name.clone(),
-        epoch: u64::from(parts.directory.state.last_epoch.0),
-        since_ns: parts.sockets.bound_ns,
-        books,
-        lanes: watched_lanes,
-        listeners: open_listeners(config, &parts.sockets)?,
-        volume: Arc::clone(&parts.volume),
-        segment_bytes: parts.directory.state.segment_bytes,
-        unreadable: Unreadable::default(),
-        unobserved: parts.directory.state.unobserved.clone(),
-        warnings: Mutex::new(Vec::new()),
-        ready_ns: AtomicU64::new(0),
-    };
+    let watched = watched(config, &parts.directory, &parts.sockets, &parts.volume, books, watched_lanes)?;
     Ok(Assembly {
         log: LoopParts {
             lanes: log_lanes,
@@ -322,6 +309,31 @@ fn wire(config: &Config, mut parts: Parts) -> Result<Assembly, Failure> {
         directory: parts.directory,
         warnings: parts.warnings,
         slots: parts.slots,
+    })
+}
+
+/// What is shown of the node.
+fn watched(
+    config: &Config,
+    directory: &Directory,
+    sockets: &Sockets,
+    volume: &Arc<Volume>,
+    books: Vec<ListenerBook>,
+    lanes: Vec<WatchedLane>,
+) -> Result<Watched, Failure> {
+    Ok(Watched {
+        node: config.node.name.clone(),
+        epoch: u64::from(directory.state.last_epoch.0),
+        since_ns: sockets.bound_ns,
+        books,
+        lanes,
+        listeners: open_listeners(config, sockets)?,
+        volume: Arc::clone(volume),
+        segment_bytes: directory.state.segment_bytes,
+        unreadable: Unreadable::default(),
+        unobserved: directory.state.unobserved.clone(),
+        warnings: Mutex::new(Vec::new()),
+        ready_ns: AtomicU64::new(0),
     })
 }
 
