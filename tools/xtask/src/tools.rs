@@ -3,7 +3,7 @@
 //! | tool | found as | installed by | tests learn it from |
 //! |---|---|---|---|
 //! | kcat | `kcat` on the search path | apt, when root | `HEADWORKS_KCAT` |
-//! | confluent-kafka | `target/venv/bin/python` | pip into that venv | `HEADWORKS_PYTHON` |
+//! | confluent-kafka, kafka-python, aiokafka | `target/venv/bin/python` | pip into that venv | `HEADWORKS_PYTHON` |
 //!
 //! A variable is set only when its tool has answered here, so a test that finds the variable must use the tool and may fail by
 //! it, and a test that does not find it says so and returns. Nothing is installed outside `target/` but Debian packages, those
@@ -17,8 +17,12 @@ use std::process::{Command, Stdio};
 use crate::report::{Outcome, Report, run};
 use crate::workspace::Workspace;
 
-/// Pinned: a client that changes under the tests makes every failure a question.
-const CONFLUENT_KAFKA: &str = "confluent-kafka==2.16.1";
+/// Pinned: a client that changes under the tests makes every failure a question. Each with what tells that it is there.
+const PYTHON_CLIENTS: [(&str, &str); 3] = [
+    ("confluent-kafka==2.16.1", "import confluent_kafka as c; assert c.version() == '2.16.1', c.version()"),
+    ("kafka-python==3.0.12", "import kafka as k; assert k.__version__ == '3.0.12', k.__version__"),
+    ("aiokafka==0.14.0", "import aiokafka as a; assert a.__version__ == '0.14.0', a.__version__"),
+];
 
 /// Variables for every later step: one for each tool that answered.
 pub type Variables = Vec<(&'static str, OsString)>;
@@ -33,9 +37,9 @@ pub fn ensure(workspace: &Workspace, report: &mut Report) -> Variables {
         }
         outcome
     });
-    report.step("tool confluent-kafka", || {
+    report.step("tools confluent-kafka, kafka-python, aiokafka", || {
         let python = workspace.target.join("venv/bin/python");
-        let outcome = ensure_confluent_kafka(workspace, &python);
+        let outcome = ensure_python_clients(workspace, &python);
         if outcome == Outcome::Passed {
             variables.push(("HEADWORKS_PYTHON", python.into()));
         }
@@ -57,20 +61,23 @@ fn ensure_kcat() -> Outcome {
     }
 }
 
-fn ensure_confluent_kafka(workspace: &Workspace, python: &PathBuf) -> Outcome {
+fn ensure_python_clients(workspace: &Workspace, python: &PathBuf) -> Outcome {
+    let imports = PYTHON_CLIENTS.map(|(_, probe)| probe).join("\n");
     let mut probe = Command::new(python);
-    probe.args(["-c", "import confluent_kafka"]);
+    probe.args(["-c", &imports]);
     if answers(&mut probe) {
         return Outcome::Passed;
     }
-    if let Err(reason) = make_venv(workspace) {
+    if !answers(Command::new(python).arg("--version"))
+        && let Err(reason) = make_venv(workspace)
+    {
         return Outcome::Skipped(reason);
     }
     let mut pip = Command::new(python);
-    pip.args(["-m", "pip", "install", "--quiet", CONFLUENT_KAFKA]);
+    pip.args(["-m", "pip", "install", "--quiet"]).args(PYTHON_CLIENTS.map(|(package, _)| package));
     match run(&mut pip) {
         Outcome::Passed if answers(&mut probe) => Outcome::Passed,
-        Outcome::Passed => Outcome::Skipped(format!("{CONFLUENT_KAFKA} does not import")),
+        Outcome::Passed => Outcome::Skipped(format!("a client does not import; try: {imports:?}")),
         Outcome::Failed(reason) | Outcome::Skipped(reason) => Outcome::Skipped(reason),
     }
 }

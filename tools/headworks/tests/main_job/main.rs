@@ -4,6 +4,7 @@ mod cat;
 mod clients;
 mod consume;
 mod delivery;
+mod gates;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod observe;
