@@ -100,6 +100,15 @@ impl ReceiveBuffers {
         received::parse(self.group.bytes(id))
     }
 
+    /// The bytes that a completion of a connection's receive brought; none without a buffer.
+    ///
+    /// # Panics
+    /// As for [`datagram`](ReceiveBuffers::datagram).
+    #[must_use]
+    pub fn bytes(&self, completion: &Completion) -> Option<&[u8]> {
+        completion.buffer_id().map(|id| self.group.bytes(id))
+    }
+
     /// Takes a buffer back; the kernel has it after the next [`publish`](ReceiveBuffers::publish).
     ///
     /// # Panics

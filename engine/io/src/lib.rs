@@ -4,7 +4,8 @@
 //!   uring      one io_uring for one pinned loop        setup     how it is asked for, why it was refused
 //!   completion what came back                          buffers   memory that the kernel receives into
 //!   received   one receive, taken apart                sockets   UDP listeners
-//!   arrivals   packets counted before any drop         volume    a data directory and its lock
+//!   acceptors  TCP listeners                           volume    a data directory and its lock
+//!   arrivals   packets counted before any drop
 //!   files      whole reads and writes                  segments  preallocated, really zeroed files
 //!   aligned    4 KiB-aligned bytes                     pages     a region cut into pages
 //!   wake       sleep and be woken                      cpus      which processors, and pinning
@@ -22,6 +23,7 @@
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
 compile_error!("headworks-io is written for 64-bit little-endian Linux");
 
+pub mod acceptors;
 pub mod aligned;
 pub mod arrivals;
 pub mod buffers;
@@ -42,6 +44,7 @@ pub mod uring;
 pub mod volume;
 pub mod wake;
 
+pub use acceptors::{TcpAcceptor, tcp_group};
 pub use aligned::{ALIGNMENT, AlignedBuffer};
 pub use arrivals::ArrivalFilter;
 pub use buffers::ReceiveBuffers;
@@ -52,7 +55,7 @@ pub use idle::{Idle, Policy, Step};
 pub use pages::{PageId, Pages};
 pub use received::{ReceiveError, Received, Source};
 pub use setup::{Optional, RingSetup, SetupError};
-pub use sockets::{SocketError, SocketQueue, UdpListener, UdpSetup, udp_group, udp_join, udp_listener};
-pub use uring::{FileSlot, RegionSlot, Registered, Ring};
+pub use sockets::{SocketError, Transport, SocketQueue, UdpListener, UdpSetup, udp_group, udp_join, udp_listener};
+pub use uring::{Accepted, ConnectionSlot, FileSlot, RegionSlot, Registered, Ring, SEND_BYTES_MAX, Way};
 pub use volume::{FileEntry, Volume, VolumeError};
 pub use wake::Wake;

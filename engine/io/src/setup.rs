@@ -178,6 +178,9 @@ fn require_opcodes(ring: &IoUring) -> Result<(), SetupError> {
         ("IORING_OP_WRITE_FIXED", probe.is_supported(opcode::WriteFixed::CODE)),
         ("IORING_OP_FSYNC", probe.is_supported(opcode::Fsync::CODE)),
         ("IORING_OP_RECVMSG", probe.is_supported(opcode::RecvMsgMulti::CODE)),
+        ("IORING_OP_ACCEPT", probe.is_supported(opcode::AcceptMulti::CODE)),
+        ("IORING_OP_RECV", probe.is_supported(opcode::RecvMulti::CODE)),
+        ("IORING_OP_SEND", probe.is_supported(opcode::Send::CODE)),
         ("IORING_OP_POLL_ADD", probe.is_supported(opcode::PollAdd::CODE)),
         ("IORING_OP_ASYNC_CANCEL", probe.is_supported(opcode::AsyncCancel::CODE)),
     ];

@@ -7,7 +7,6 @@
 //!
 //! It refuses to receive (the ring does) and to guess a buffer size: what was got stands in the listener.
 
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -15,7 +14,11 @@ use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::fatal::Reason;
+mod error;
+
+pub(crate) use error::explain;
+use error::explain_udp;
+pub use error::{Cause, SocketError, Transport};
 
 /// Most members of one group.
 pub const GROUP_MAX: usize = 256;
@@ -66,7 +69,7 @@ pub fn udp_listener(setup: &UdpSetup) -> Result<UdpListener, SocketError> {
     bind(&socket, setup.address)?;
     if setup.reuse_port {
         // Only after the exclusive bind: see the module's header.
-        socket.set_reuse_port(true).map_err(explain(setup.address, "share the port"))?;
+        socket.set_reuse_port(true).map_err(explain_udp(setup.address, "share the port"))?;
     }
     finish(socket, setup)
 }
@@ -77,7 +80,7 @@ pub fn udp_listener(setup: &UdpSetup) -> Result<UdpListener, SocketError> {
 /// As for [`udp_listener`].
 pub fn udp_join(setup: &UdpSetup, first: &UdpListener) -> Result<UdpListener, SocketError> {
     let socket = unbound(setup)?;
-    socket.set_reuse_port(true).map_err(explain(first.local, "share the port"))?;
+    socket.set_reuse_port(true).map_err(explain_udp(first.local, "share the port"))?;
     bind(&socket, first.local)?;
     finish(socket, setup)
 }
@@ -103,29 +106,29 @@ pub fn udp_group(setup: &UdpSetup, members: usize) -> Result<Vec<UdpListener>, S
 fn unbound(setup: &UdpSetup) -> Result<Socket, SocketError> {
     let address = setup.address;
     let domain = Domain::for_address(address);
-    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP)).map_err(explain(address, "make a UDP socket"))?;
+    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP)).map_err(explain_udp(address, "make a UDP socket"))?;
     if let SocketAddr::V6(v6) = address {
         // The wildcard takes IPv4 too, whatever the host's default; any other address has no IPv4 side.
-        socket.set_only_v6(!v6.ip().is_unspecified()).map_err(explain(address, "set IPV6_V6ONLY"))?;
+        socket.set_only_v6(!v6.ip().is_unspecified()).map_err(explain_udp(address, "set IPV6_V6ONLY"))?;
     }
     Ok(socket)
 }
 
 fn bind(socket: &Socket, address: SocketAddr) -> Result<(), SocketError> {
-    socket.bind(&address.into()).map_err(explain(address, "bind"))
+    socket.bind(&address.into()).map_err(explain_udp(address, "bind"))
 }
 
 fn finish(socket: Socket, setup: &UdpSetup) -> Result<UdpListener, SocketError> {
     let address = setup.address;
-    enlarge(&socket, setup.receive_buffer_bytes).map_err(explain(address, "set the receive buffer"))?;
-    let receive_buffer_bytes = socket.recv_buffer_size().map_err(explain(address, "read the receive buffer"))?;
+    enlarge(&socket, setup.receive_buffer_bytes).map_err(explain_udp(address, "set the receive buffer"))?;
+    let receive_buffer_bytes = socket.recv_buffer_size().map_err(explain_udp(address, "read the receive buffer"))?;
     if setup.gro {
-        set_flag(&socket, libc::SOL_UDP, libc::UDP_GRO).map_err(explain(address, "switch on UDP_GRO"))?;
+        set_flag(&socket, libc::SOL_UDP, libc::UDP_GRO).map_err(explain_udp(address, "switch on UDP_GRO"))?;
     }
     if setup.stamp {
-        set_flag(&socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS).map_err(explain(address, "switch on stamps"))?;
+        set_flag(&socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS).map_err(explain_udp(address, "switch on stamps"))?;
     }
-    let local = socket.local_addr().map_err(explain(address, "read the local address"))?;
+    let local = socket.local_addr().map_err(explain_udp(address, "read the local address"))?;
     let local = local.as_socket().expect("a UDP socket has an internet address");
     Ok(UdpListener { fd: Arc::new(OwnedFd::from(socket)), local, receive_buffer_bytes, gro: setup.gro })
 }
@@ -173,85 +176,6 @@ impl UdpListener {
             return Err(io::Error::last_os_error());
         }
         Ok(SocketQueue { bytes: fields[RECEIVE_ALLOCATED], drops: fields[DROPS] })
-    }
-}
-
-/// Why there is no listener. `Display` says the cause and what to do.
-#[derive(Debug)]
-pub enum SocketError {
-    /// Another socket holds the port.
-    AddrInUse {
-        /// The address asked for.
-        address: SocketAddr,
-    },
-    /// This user may not bind there.
-    Permission {
-        /// The address asked for.
-        address: SocketAddr,
-    },
-    /// The address is not one of this host's.
-    AddrNotAvailable {
-        /// The address asked for.
-        address: SocketAddr,
-    },
-    /// Anything else.
-    Os {
-        /// The address asked for.
-        address: SocketAddr,
-        /// What was tried.
-        operation: &'static str,
-        /// What the kernel said.
-        error: io::Error,
-    },
-}
-
-fn explain(address: SocketAddr, operation: &'static str) -> impl Fn(io::Error) -> SocketError {
-    move |error| match error.raw_os_error() {
-        Some(libc::EADDRINUSE) => SocketError::AddrInUse { address },
-        Some(libc::EACCES | libc::EPERM) => SocketError::Permission { address },
-        Some(libc::EADDRNOTAVAIL) => SocketError::AddrNotAvailable { address },
-        _ => SocketError::Os { address, operation, error },
-    }
-}
-
-impl SocketError {
-    /// The reason to exit with.
-    #[must_use]
-    pub fn reason(&self) -> Reason {
-        match self {
-            SocketError::AddrInUse { .. } => Reason::PortBusy,
-            SocketError::Permission { .. } => Reason::Permission,
-            SocketError::AddrNotAvailable { .. } => Reason::Config,
-            SocketError::Os { .. } => Reason::Kernel,
-        }
-    }
-}
-
-impl fmt::Display for SocketError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SocketError::AddrInUse { address } => {
-                write!(f, "UDP {address} is in use by another socket; `ss -ulnp 'sport = :{}'` names it", address.port())
-            }
-            SocketError::Permission { address } => write!(
-                f,
-                "UDP {address} may not be bound by this user; low ports need CAP_NET_BIND_SERVICE, \
-                 `sysctl net.ipv4.ip_unprivileged_port_start` says which are low"
-            ),
-            SocketError::AddrNotAvailable { address } => {
-                write!(f, "UDP {address} is not an address of this host; `ip -brief address` lists them")
-            }
-            SocketError::Os { address, operation, error } => write!(f, "cannot {operation} for UDP {address}: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for SocketError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            SocketError::Os { error, .. } => Some(error),
-            _ => None,
-        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! One io_uring for one pinned loop: queue operations, submit, wait, reap. Nothing runs when a completion is reaped.
 //!
 //! ```text
-//!   write, fdatasync, receive, watch, cancel ──► submission queue ──submit/wait──► kernel
-//!                                  reap ◄── completion queue ◄─────────────────────┘
+//!   write, fdatasync, receive, accept, send, watch, cancel ──► submission queue ──submit/wait──► kernel
+//!                                              reap ◄── completion queue ◄──────────────────────────┘
 //! ```
 //!
 //! A ring belongs to the thread that made it (SINGLE_ISSUER): it is not `Send`, and the kernel would refuse every other
@@ -33,10 +33,12 @@ use crate::completion::{Completion, Token};
 use crate::setup::{self, Optional, RingSetup, SetupError};
 use crate::wake::Wake;
 
+mod connections;
 mod operations;
 mod register;
 mod teardown;
 
+pub use connections::{Accepted, ConnectionSlot, SEND_BYTES_MAX, Way};
 pub use register::Registered;
 
 /// Place of a file in a ring's table.
@@ -65,6 +67,7 @@ pub struct Ring {
     /// Which group each receive takes its buffers from, by token: a completion names only the buffer.
     receives: Vec<(Token, usize)>,
     watched: Vec<Wake>,
+    connections: ManuallyDrop<connections::Connections>,
     in_flight: usize,
     deferred: u64,
     optional: Optional,
@@ -102,6 +105,7 @@ impl Ring {
             groups: ManuallyDrop::new(Vec::new()),
             receives: Vec::with_capacity(64),
             watched: Vec::with_capacity(16),
+            connections: ManuallyDrop::default(),
             in_flight: 0,
             deferred: 0,
             optional,
@@ -193,11 +197,19 @@ impl Ring {
             assert!(self.in_flight > 0, "a completion of {:?} with 0 in flight", completion.token);
             self.in_flight -= 1;
         }
+        self.connections.settle(completion);
         if let Some(buffer) = completion.buffer_id() {
-            let armed = self.receives.iter().find(|(token, _)| *token == completion.token);
-            let (_, group) = armed.expect("only an armed receive is given a buffer");
-            self.groups[*group].hand_over(buffer, completion.result);
+            self.groups[self.group_of(completion.token)].hand_over(buffer, completion.result);
         }
+    }
+
+    /// Which group the receive takes its buffers from.
+    fn group_of(&self, token: Token) -> usize {
+        if token.connection().is_some() {
+            return self.connections.group();
+        }
+        let armed = self.receives.iter().find(|(known, _)| *known == token);
+        armed.expect("only an armed receive is given a buffer").1
     }
 
     /// Operations queued or submitted whose last completion has not been reaped; an armed receive or watch is one.

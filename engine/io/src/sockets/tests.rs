@@ -1,6 +1,8 @@
 use std::net::UdpSocket;
 
+use super::error::Cause;
 use super::*;
+use crate::fatal::Reason;
 use crate::testing::{loopback, sender, setup};
 
 fn at(address: SocketAddr, reuse_port: bool) -> UdpSetup {
@@ -10,7 +12,7 @@ fn at(address: SocketAddr, reuse_port: bool) -> UdpSetup {
 #[track_caller]
 fn check_busy(setup: &UdpSetup) {
     let error = udp_listener(setup).map(drop).unwrap_err();
-    assert!(matches!(error, SocketError::AddrInUse { .. }), "{error}");
+    assert!(matches!(error, SocketError { cause: Cause::AddrInUse, .. }), "{error}");
     assert_eq!(error.reason(), Reason::PortBusy);
     assert!(error.to_string().contains("ss -ulnp"), "{error}");
 }
@@ -43,7 +45,7 @@ fn a_port_is_free_again_when_its_group_is_gone() {
 fn a_listener_that_does_not_share_is_not_joined() {
     let alone = loopback();
     let error = udp_join(&at(alone.local, true), &alone).map(drop).unwrap_err();
-    assert!(matches!(error, SocketError::AddrInUse { .. }), "{error}");
+    assert!(matches!(error, SocketError { cause: Cause::AddrInUse, .. }), "{error}");
 }
 
 /// Many senders to one port: every packet reaches some member, and each member gets some.
@@ -124,7 +126,7 @@ fn an_address_of_another_host_is_a_configuration_error() {
 #[test]
 fn a_forbidden_port_is_a_permission_error() {
     let address = "127.0.0.1:53".parse().unwrap();
-    let error = explain(address, "bind")(io::Error::from_raw_os_error(libc::EACCES));
+    let error = explain_udp(address, "bind")(io::Error::from_raw_os_error(libc::EACCES));
     assert_eq!(error.reason(), Reason::Permission);
     assert!(error.to_string().contains("CAP_NET_BIND_SERVICE"), "{error}");
 }

@@ -126,7 +126,7 @@ impl Ring {
 
     /// # Safety
     /// All memory that the entry names must stay valid until its last completion.
-    unsafe fn push(&mut self, token: Token, entry: squeue::Entry) -> Result<(), Token> {
+    pub(super) unsafe fn push(&mut self, token: Token, entry: squeue::Entry) -> Result<(), Token> {
         // SAFETY: the caller's promise is the one that the queue demands.
         unsafe { self.queue.push(&entry.user_data(token.0)) }.map_err(|_| token)?;
         self.in_flight += 1;

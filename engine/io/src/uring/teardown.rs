@@ -67,8 +67,8 @@ impl Drop for Ring {
         }
         self.unregister();
         // SAFETY: each of the three is dropped once, here, and not used again: they borrow from `kernel`, which is
-        // freed after them. `kernel` came from Box::leak in `with_optional` and is taken back once. Regions and groups
-        // go last: nothing is in flight (drained above) and the ring is closed, so the kernel has no use for them.
+        // freed after them. `kernel` came from Box::leak in `with_optional` and is taken back once. Regions, groups and
+        // connections go last: nothing is in flight (drained above) and the ring is closed, so the kernel has no use for them.
         unsafe {
             std::mem::ManuallyDrop::drop(&mut self.submitter);
             std::mem::ManuallyDrop::drop(&mut self.queue);
@@ -76,6 +76,7 @@ impl Drop for Ring {
             drop(Box::<IoUring>::from_raw(self.kernel.as_ptr()));
             std::mem::ManuallyDrop::drop(&mut self.regions);
             std::mem::ManuallyDrop::drop(&mut self.groups);
+            std::mem::ManuallyDrop::drop(&mut self.connections);
         }
     }
 }
