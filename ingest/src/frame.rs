@@ -23,16 +23,21 @@ pub const OVERHEAD_BYTES_MAX: usize = 5 + 1 + 10 + 5 + 5 + 5 + STAMP_BYTES;
 
 /// Writes the record to the start of `out`; returns its bytes. Panics when `out` is too short, which room rules out.
 pub fn record(out: &mut [u8], dress: &Dress<'_>, payload: &[u8]) -> usize {
+    record_of(out, dress, payload.len(), std::iter::once(payload))
+}
+
+/// The same of a payload in parts, which are `payload_bytes` together.
+pub fn record_of<'p>(out: &mut [u8], dress: &Dress<'_>, payload_bytes: usize, parts: impl Iterator<Item = &'p [u8]>) -> usize {
     let offset_delta = i64::from(dress.offset_delta);
-    let (key_length, key) = dress.key.map_or((-1, &[][..]), |key| (length(key), key));
+    let (key_length, key) = dress.key.map_or((-1, &[][..]), |key| (to_i64(key.len()), key));
     let headers_bytes = if dress.received_ns.is_some() { STAMP_BYTES } else { 1 };
     let body_bytes = 1
         + varint_bytes(dress.timestamp_delta_ms)
         + varint_bytes(offset_delta)
         + varint_bytes(key_length)
         + key.len()
-        + varint_bytes(length(payload))
-        + payload.len()
+        + varint_bytes(to_i64(payload_bytes))
+        + payload_bytes
         + headers_bytes;
     let mut at = write_varint(out, i64::try_from(body_bytes).expect("a record is below 2^31 bytes"));
     // One length check for everything that follows.
@@ -46,9 +51,13 @@ pub fn record(out: &mut [u8], dress: &Dress<'_>, payload: &[u8]) -> usize {
         out[at..at + key.len()].copy_from_slice(key);
         at += key.len();
     }
-    at += write_varint(&mut out[at..], length(payload));
-    out[at..at + payload.len()].copy_from_slice(payload);
-    at += payload.len();
+    at += write_varint(&mut out[at..], to_i64(payload_bytes));
+    let payload_end = at + payload_bytes;
+    for part in parts {
+        out[at..at + part.len()].copy_from_slice(part);
+        at += part.len();
+    }
+    assert_eq!(at, payload_end, "the parts of a payload of {payload_bytes} bytes end at {at}, it ends at {payload_end}");
     match dress.received_ns {
         None => out[at] = 0,
         Some(received_ns) => {
@@ -57,10 +66,6 @@ pub fn record(out: &mut [u8], dress: &Dress<'_>, payload: &[u8]) -> usize {
         }
     }
     at + headers_bytes
-}
-
-fn length(bytes: &[u8]) -> i64 {
-    to_i64(bytes.len())
 }
 
 /// A bare packet's record, which is nearly every one, but for what differs within a train: the offset's digits and the

@@ -128,7 +128,7 @@ impl Intake {
     /// Frames the packets of a train until they or the block end.
     pub fn take(&mut self, slot: &mut [u8], route: &Route<'_>, train: Train<'_>) -> Taken {
         let mut taken = Taken::default();
-        let time_ms = i64::try_from(route.received_ns / 1_000_000).expect("milliseconds since 1970 stay below 2^63");
+        let time_ms = time_ms(route);
         let most = train.packet_bytes + OVERHEAD_BYTES_MAX + route.key.map_or(0, <[u8]>::len);
         assert!(train.packet_bytes <= PACKET_BYTES_MAX, "packets of {} B, at most {PACKET_BYTES_MAX}", train.packet_bytes);
         let mut rest = train;
@@ -150,12 +150,7 @@ impl Intake {
         let open = self.batch.as_mut().expect("a batch is open");
         let sure = 1 + (open.end_max - most).min(open.begin_end - 1).saturating_sub(self.at) / most;
         let packets = sure.min(train.packets);
-        let mut dress = Dress {
-            timestamp_delta_ms: time_ms - open.base_ms,
-            offset_delta: open.records,
-            key: route.key,
-            received_ns: route.receive_time.then_some(route.received_ns),
-        };
+        let mut dress = open.dress(route, time_ms);
         let (mut at, mut bytes) = (self.at, 0);
         let mut template = Template::of(&dress, train.packet_bytes);
         for packet in train.first(packets) {
@@ -174,6 +169,29 @@ impl Intake {
         open.max_ms = open.max_ms.max(time_ms);
         open.sum_up(slot, at, SUM_BYTES);
         (packets, bytes)
+    }
+
+    /// Frames one record from the parts of its payload, which are `bytes` together; `false`: the block is full, and nothing
+    /// has changed.
+    pub fn take_parts<'p>(&mut self, slot: &mut [u8], route: &Route<'_>, bytes: usize, parts: impl Iterator<Item = &'p [u8]>) -> bool {
+        assert!(bytes <= PACKET_BYTES_MAX, "a record of {bytes} B, at most {PACKET_BYTES_MAX}");
+        let time_ms = time_ms(route);
+        let most = bytes + OVERHEAD_BYTES_MAX + route.key.map_or(0, <[u8]>::len);
+        if !self.continues(route.partition, most) && !self.begin_batch(slot, route, time_ms, most) {
+            return false;
+        }
+        let open = self.batch.as_mut().expect("a batch is open");
+        let dress = open.dress(route, time_ms);
+        self.at += frame::record_of(&mut slot[self.at..], &dress, bytes, parts);
+        open.records += 1;
+        open.max_ms = open.max_ms.max(time_ms);
+        open.sum_up(slot, self.at, SUM_BYTES);
+        true
+    }
+
+    /// Somebody waits for what is in the open block: see [`Intake::is_awaited`].
+    pub fn await_it(&mut self) {
+        self.awaited = true;
     }
 
     /// Copies a whole batch into the block; false when it does not fit: seal the block and offer it again.
@@ -283,7 +301,21 @@ impl Intake {
     }
 }
 
+fn time_ms(route: &Route<'_>) -> i64 {
+    i64::try_from(route.received_ns / 1_000_000).expect("milliseconds since 1970 stay below 2^63")
+}
+
 impl OpenBatch {
+    /// What the batch's next record is dressed with.
+    fn dress<'r>(&self, route: &Route<'r>, time_ms: i64) -> Dress<'r> {
+        Dress {
+            timestamp_delta_ms: time_ms - self.base_ms,
+            offset_delta: self.records,
+            key: route.key,
+            received_ns: route.receive_time.then_some(route.received_ns),
+        }
+    }
+
     /// Sums what was framed up to `at`, once it is at least so much: few long runs cost less than many short ones, and what
     /// is this young is still in the cache.
     fn sum_up(&mut self, slot: &[u8], at: usize, bytes_min: usize) {

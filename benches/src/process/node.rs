@@ -83,6 +83,7 @@ impl Node {
         let scale = &bench.scale;
         let mut settings_all = vec![
             "listener.udp.address=127.0.0.1:0".to_owned(),
+            "listener.tcp.address=127.0.0.1:0".to_owned(),
             "kafka.address=127.0.0.1:0".to_owned(),
             "http.address=127.0.0.1:0".to_owned(),
             "node.lanes=1".to_owned(),

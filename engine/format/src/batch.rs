@@ -15,8 +15,8 @@ pub const BATCH_HEADER_BYTES: usize = 61;
 pub const CRC_FROM: usize = 21;
 /// Bytes that `batch_length` does not count: base offset and the length itself.
 pub const LENGTH_FROM: usize = 12;
-/// The largest batch: Kafka's default `message.max.bytes`.
-pub const BATCH_BYTES_MAX: usize = 1_048_588;
+/// The largest batch: one record of 1 MiB, however it is dressed, and what clients may send (Kafka's `message.max.bytes`).
+pub const BATCH_BYTES_MAX: usize = (1 << 20) + (4 << 10);
 /// The only record format.
 pub const MAGIC: i8 = 2;
 

@@ -47,6 +47,12 @@ impl Completion {
         u32::try_from(self.result).map_err(|_| io::Error::from_raw_os_error(-self.result))
     }
 
+    /// Whether a receive ended for want of a buffer: nothing is lost, arm it again once buffers are back.
+    #[must_use]
+    pub fn is_out_of_buffers(&self) -> bool {
+        self.result == -libc::ENOBUFS
+    }
+
     /// The errno of a failed operation.
     #[must_use]
     pub fn errno(&self) -> Option<i32> {

@@ -55,7 +55,7 @@ pub use idle::{Idle, Policy, Step};
 pub use pages::{PageId, Pages};
 pub use received::{ReceiveError, Received, Source};
 pub use setup::{Optional, RingSetup, SetupError};
-pub use sockets::{SocketError, Transport, SocketQueue, UdpListener, UdpSetup, udp_group, udp_join, udp_listener};
+pub use sockets::{SocketError, SocketQueue, Transport, UdpListener, UdpSetup, udp_group, udp_join, udp_listener};
 pub use uring::{Accepted, ConnectionSlot, FileSlot, RegionSlot, Registered, Ring, SEND_BYTES_MAX, Way};
 pub use volume::{FileEntry, Volume, VolumeError};
 pub use wake::Wake;

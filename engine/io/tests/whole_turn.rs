@@ -10,7 +10,8 @@ use std::sync::Arc;
 use headworks_format::checkpoint::Partition;
 use headworks_format::{Epoch, LaneId, PairId, PartitionId};
 use headworks_ingest::batches::Batches;
-use headworks_ingest::udp::{IngestLoop, IngestParts, IngestSetup, Listen, Progress};
+use headworks_ingest::turn::{IngestLoop, IngestParts, IngestSetup, Progress};
+use headworks_ingest::udp::Listen;
 use headworks_io::{ArrivalFilter, Policy, UdpSetup, Volume, Wake, udp_listener};
 use headworks_lane::{LaneSetup, LogLoop, LoopParts, LoopSetup, open_lane};
 use headworks_ledger::{Book, Counts};
@@ -79,6 +80,7 @@ fn build(directory: &std::path::Path) -> (IngestLoop, LogLoop, Book, std::net::S
     let log_wake = Wake::new().unwrap();
     let parts = IngestParts {
         listeners: vec![listen],
+        tcp: Vec::new(),
         filler: ends.filler,
         progress: Arc::new(LaneProgress(Arc::clone(&view))),
         wake: lane.producer.clone(),

@@ -39,6 +39,7 @@ impl Collector for Scrape {
         let report = &self.0;
         let mut out = Exposition { encoder };
         intake(&mut out, report)?;
+        connections(&mut out, report)?;
         log(&mut out, report)?;
         pair(&mut out, report)?;
         out.gauges(
@@ -59,10 +60,6 @@ impl Collector for Scrape {
 }
 
 fn intake(out: &mut Exposition<'_>, report: &MetricsReport) -> fmt::Result {
-    let by_lane = |counts: &[ListenerLaneCount]| -> Vec<([(&'static str, String); 2], u64)> {
-        let labels = |count: &ListenerLaneCount| [("listener", count.listener.clone()), ("lane", count.lane.to_string())];
-        counts.iter().map(|count| (labels(count), count.count)).collect()
-    };
     out.counters("arrived_packets", "Packets that reached the socket, before the receive-buffer check", by_lane(&report.arrived_packets))?;
     out.counters("rx_packets", "Packets that reached the appliance", by_lane(&report.received_packets))?;
     out.counters("rx_bytes", "Bytes that reached the appliance", by_lane(&report.received_bytes))?;
@@ -78,6 +75,16 @@ fn intake(out: &mut Exposition<'_>, report: &MetricsReport) -> fmt::Result {
         "Records put aside in a dead-letter stream, by reason",
         by_cause("stream", "reason", &report.dead_lettered_records),
     )
+}
+
+fn connections(out: &mut Exposition<'_>, report: &MetricsReport) -> fmt::Result {
+    out.gauges("tcp_connections", "Connections that a TCP listener has", by_lane(&report.connections).into_iter())?;
+    out.counters(
+        "tcp_connections_ended",
+        "Connections of a TCP listener that ended, by reason",
+        by_cause("listener", "reason", &report.connections_ended),
+    )?;
+    out.counters("tcp_accept_failures", "Times that a connection could not be accepted", by_lane(&report.accepts_failed))
 }
 
 fn log(out: &mut Exposition<'_>, report: &MetricsReport) -> fmt::Result {
@@ -107,6 +114,11 @@ fn pair(out: &mut Exposition<'_>, report: &MetricsReport) -> fmt::Result {
     out.gauges("role", "1 for the role this node has", [([("role", report.role.clone())], 1i64)].into_iter())?;
     out.gauge("epoch", "Leader epoch", report.epoch)?;
     out.counters("failovers", "Failovers by cause", by_name("cause", &report.failovers))
+}
+
+fn by_lane(counts: &[ListenerLaneCount]) -> Vec<([(&'static str, String); 2], u64)> {
+    let labels = |count: &ListenerLaneCount| [("listener", count.listener.clone()), ("lane", count.lane.to_string())];
+    counts.iter().map(|count| (labels(count), count.count)).collect()
 }
 
 fn by_name(label: &'static str, counts: &[NamedCount]) -> Vec<([(&'static str, String); 1], u64)> {

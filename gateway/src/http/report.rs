@@ -200,6 +200,12 @@ pub struct PeerStatus {
 /// release counts does not stand there as a zero.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct MetricsReport {
+    /// `headworks_tcp_connections{listener,lane}`.
+    pub connections: Vec<ListenerLaneCount>,
+    /// `headworks_tcp_connections_ended_total{listener,reason}`.
+    pub connections_ended: Vec<CauseCount>,
+    /// `headworks_tcp_accept_failures_total{listener,lane}`.
+    pub accepts_failed: Vec<ListenerLaneCount>,
     /// `headworks_arrived_packets_total{listener,lane}`.
     pub arrived_packets: Vec<ListenerLaneCount>,
     /// `headworks_rx_packets_total{listener,lane}`.

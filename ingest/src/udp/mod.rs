@@ -1,10 +1,8 @@
-//! The ingest loop of a lane: UDP sockets in, sealed slots out. The one file set of this crate that knows the kernel.
-//!
-//! A full ring stops the recycling of receive buffers: packets then wait in the socket, and what overflows there the
-//! kernel drops and the arrival filter has counted.
+//! UDP: sockets, their arrival filters, and the trains that wait to be framed.
 
 mod listener;
-mod turn;
+mod sockets;
 
 pub use listener::{Listen, Listener};
-pub use turn::{Ended, IngestLoop, IngestParts, IngestSetup, Progress, RECEIVE_BYTES, Stop};
+pub(crate) use sockets::key_of;
+pub use sockets::{COMPLETIONS, RECEIVE_BYTES, Sockets};

@@ -140,7 +140,7 @@ fn an_empty_batch_is_the_callers_bug() {
 }
 
 #[test]
-#[should_panic(expected = "1 records in 60 bytes, 61 to 1048588")]
+#[should_panic(expected = "1 records in 60 bytes, 61 to 1052672")]
 fn a_batch_without_room_for_its_header_is_the_callers_bug() {
     let closing = Closing { records: 1, records_crc: 0, base_timestamp_ms: 0, max_timestamp_ms: 0 };
     close(&mut [0; BATCH_HEADER_BYTES - 1], &closing);

@@ -73,6 +73,12 @@ impl Filler {
         self.published
     }
 
+    /// Blocks released so far: every block below this index is.
+    pub fn released(&mut self) -> u64 {
+        self.look();
+        self.released_seen
+    }
+
     /// Slots whose block is not released yet, the claimed one included: `0 ..= capacity`. A slot
     /// that is released and only held by a pin does not count.
     pub fn in_use(&mut self) -> usize {

@@ -15,7 +15,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use headworks_format::batch::{BATCH_BYTES_MAX, Batch, BatchFault};
+use headworks_format::batch::{Batch, BatchFault};
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{ProduceResponse, TopicName};
 use tokio::time::Instant;
@@ -148,11 +148,16 @@ fn code_of(error: &AppendError) -> ErrorCode {
     }
 }
 
+/// Largest batch of a client: the default `message.max.bytes` of Apache Kafka's own broker. The log could take a little more,
+/// but a client that counts on more than that would be refused elsewhere.
+pub const PRODUCED_BYTES_MAX: usize = 1_048_588;
+const _: () = assert!(PRODUCED_BYTES_MAX <= headworks_format::batch::BATCH_BYTES_MAX);
+
 /// Takes the records for exactly one batch that any consumer can read.
 fn check(records: Option<&[u8]>, version: i16) -> Result<&[u8], Refused> {
     let records = records.filter(|records| !records.is_empty()).ok_or_else(|| invalid("no records".to_owned()))?;
-    if records.len() > BATCH_BYTES_MAX {
-        return Err((ErrorCode::MessageTooLarge, format!("a batch of {} bytes, at most {BATCH_BYTES_MAX}", records.len())));
+    if records.len() > PRODUCED_BYTES_MAX {
+        return Err((ErrorCode::MessageTooLarge, format!("a batch of {} bytes, at most {PRODUCED_BYTES_MAX}", records.len())));
     }
     let batch = Batch::parse(records).map_err(|fault| refusal_of(fault, records.len()))?;
     let attributes = batch.header().attributes.get();

@@ -1,5 +1,6 @@
 //! Produce, InitProducerId and topics made on first use.
 
+use crate::kafka::answer::produce::PRODUCED_BYTES_MAX;
 use headworks_format::batch::{self, BatchHeader, Closing};
 use headworks_format::checksum;
 use kafka_protocol::messages as wire;
@@ -80,7 +81,7 @@ async fn what_is_no_single_whole_batch_is_refused_and_leaves_nothing() {
     let mut old = batch_of(3);
     old[16] = 1;
     check(9, Some(old), ErrorCode::InvalidRecord).await;
-    check(9, Some(vec![0; batch::BATCH_BYTES_MAX + 1]), ErrorCode::MessageTooLarge).await;
+    check(9, Some(vec![0; PRODUCED_BYTES_MAX + 1]), ErrorCode::MessageTooLarge).await;
 }
 
 #[tokio::test]

@@ -163,10 +163,20 @@ pub struct Listener {
     pub address: SocketAddr,
     /// A stream of this configuration.
     pub stream: String,
-    /// Whether the kernel may hand over trains of datagrams.
+    /// UDP: whether the kernel may hand over trains of datagrams.
     pub gro: bool,
-    /// Socket receive buffer asked for, in each lane.
+    /// UDP: socket receive buffer asked for, in each lane.
     pub receive_buffer_bytes: u64,
+    /// TCP: how records are told apart.
+    pub framing: Framing,
+    /// TCP: bytes of the largest record.
+    pub record_bytes_max: u64,
+    /// TCP: whether peers are told how many of their records reached the stream's level.
+    pub ack: bool,
+    /// TCP: most connections in each lane.
+    pub connections_max: u32,
+    /// TCP: a connection from which nothing came for so long is closed.
+    pub idle_ns_max: u64,
 }
 
 /// What a listener speaks.
@@ -174,6 +184,17 @@ pub struct Listener {
 pub enum ListenerKind {
     /// One record a datagram.
     Udp,
+    /// Records framed in a connection's bytes.
+    Tcp,
+}
+
+/// How records are told apart in a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// Each behind its length, u32 big-endian.
+    Length,
+    /// Each before a newline.
+    Newline,
 }
 
 /// `[kafka]`.
@@ -208,7 +229,10 @@ impl Config {
             node: Node::embedded(),
             log: LogSettings::embedded(),
             streams: vec![Stream::named("events")],
-            listeners: vec![Listener::named("udp", "events")],
+            listeners: vec![
+                Listener::named("udp", "events"),
+                Listener { kind: ListenerKind::Tcp, address: loopback(9001), ..Listener::named("tcp", "events") },
+            ],
             kafka: Kafka { address: loopback(9092), advertise: None },
             http: Http { address: loopback(9600) },
             origin: Origin::Embedded,
@@ -280,6 +304,11 @@ impl Listener {
             stream: stream.to_owned(),
             gro: true,
             receive_buffer_bytes: 64 << 20,
+            framing: Framing::Length,
+            record_bytes_max: 1 << 20,
+            ack: false,
+            connections_max: 4096,
+            idle_ns_max: 300_000_000_000,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use super::units::{show_duration, show_size};
 use super::value::Value;
-use super::{AckLevel, HostPort, Http, Kafka, Key, Lanes, Listener, ListenerKind, LogSettings, Node, Placement, Stream};
+use super::{AckLevel, Framing, HostPort, Http, Kafka, Key, Lanes, Listener, ListenerKind, LogSettings, Node, Placement, Stream};
 
 /// One key of a section `T`.
 pub struct Setting<T> {
@@ -35,6 +35,9 @@ const DEPTH: RangeInclusive<u32> = 1..=64;
 const RETENTION_BYTES: RangeInclusive<u64> = MIB..=8192 * 1024 * GIB;
 const RETENTION_AGE_NS: RangeInclusive<u64> = SECOND_NS..=36_500 * DAY_NS;
 const RECEIVE_BUFFER_BYTES: RangeInclusive<u64> = 64 * KIB..=GIB - KIB;
+const RECORD_BYTES: RangeInclusive<u64> = 1..=MIB;
+const CONNECTIONS: RangeInclusive<u32> = 1..=65_536;
+const IDLE_NS: RangeInclusive<u64> = SECOND_NS..=365 * DAY_NS;
 const LANES: RangeInclusive<u32> = 1..=64;
 const CPU: RangeInclusive<u32> = 0..=1023;
 const NODE_NAME_BYTES_MAX: usize = 64;
@@ -47,6 +50,9 @@ const _: () = assert!(SEGMENT_BYTES.start().is_multiple_of(SEGMENT_ALIGN) && SEG
 const KEYS: [(&str, Key); 2] = [("none", Key::None), ("source", Key::Source)];
 const ACKS: [(&str, AckLevel); 4] =
     [("none", AckLevel::None), ("disk", AckLevel::Disk), ("peer-memory", AckLevel::PeerMemory), ("peer-disk", AckLevel::PeerDisk)];
+
+const KINDS: [(&str, ListenerKind); 2] = [("udp", ListenerKind::Udp), ("tcp", ListenerKind::Tcp)];
+const FRAMINGS: [(&str, Framing); 2] = [("length", Framing::Length), ("newline", Framing::Newline)];
 
 /// `[node]`.
 pub const NODE: &[Setting<Node>] = &[
@@ -93,16 +99,48 @@ pub const STREAM: &[Setting<Stream>] = &[
 
 /// `[[listener]]`, without its name.
 pub const LISTENER: &[Setting<Listener>] = &[
-    Setting { key: "kind", read: |l, v| keep(&mut l.kind, kind(v)), show: |_| Some(quote("udp")) },
+    Setting { key: "kind", read: |l, v| keep(&mut l.kind, v.choice(&KINDS)), show: |l| Some(quote(word(&KINDS, l.kind))) },
     Setting { key: "address", read: |l, v| keep(&mut l.address, v.address()), show: |l| Some(quote(&l.address.to_string())) },
     Setting { key: "stream", read: |l, v| keep(&mut l.stream, v.text().and_then(stream_name)), show: |l| Some(quote(&l.stream)) },
-    Setting { key: "gro", read: |l, v| keep(&mut l.gro, v.flag()), show: |l| Some(l.gro.to_string()) },
+    Setting { key: "gro", read: |l, v| keep(&mut l.gro, v.flag()), show: |l| of(l, ListenerKind::Udp, l.gro.to_string()) },
     Setting {
         key: "receive_buffer",
         read: |l, v| keep(&mut l.receive_buffer_bytes, v.size(RECEIVE_BUFFER_BYTES)),
-        show: |l| Some(quote(&show_size(l.receive_buffer_bytes))),
+        show: |l| of(l, ListenerKind::Udp, quote(&show_size(l.receive_buffer_bytes))),
+    },
+    Setting {
+        key: "framing",
+        read: |l, v| keep(&mut l.framing, v.choice(&FRAMINGS)),
+        show: |l| of(l, ListenerKind::Tcp, quote(word(&FRAMINGS, l.framing))),
+    },
+    Setting {
+        key: "record_max",
+        read: |l, v| keep(&mut l.record_bytes_max, v.size(RECORD_BYTES)),
+        show: |l| of(l, ListenerKind::Tcp, quote(&show_size(l.record_bytes_max))),
+    },
+    Setting { key: "ack", read: |l, v| keep(&mut l.ack, v.flag()), show: |l| of(l, ListenerKind::Tcp, l.ack.to_string()) },
+    Setting {
+        key: "connections_max",
+        read: |l, v| keep(&mut l.connections_max, v.whole(CONNECTIONS)),
+        show: |l| of(l, ListenerKind::Tcp, l.connections_max.to_string()),
+    },
+    Setting {
+        key: "idle_max",
+        read: |l, v| keep(&mut l.idle_ns_max, v.duration(IDLE_NS)),
+        show: |l| of(l, ListenerKind::Tcp, quote(&show_duration(l.idle_ns_max))),
     },
 ];
+
+/// Keys of `[[listener]]` that only one kind has.
+pub const LISTENER_KEYS_OF: [(ListenerKind, &str, &[&str]); 2] = [
+    (ListenerKind::Udp, "udp", &["gro", "receive_buffer"]),
+    (ListenerKind::Tcp, "tcp", &["framing", "record_max", "ack", "connections_max", "idle_max"]),
+];
+
+/// The value of a key that only one kind has.
+fn of(listener: &Listener, kind: ListenerKind, value: String) -> Option<String> {
+    (listener.kind == kind).then_some(value)
+}
 
 /// `[kafka]`.
 pub const KAFKA: &[Setting<Kafka>] = &[
@@ -126,18 +164,10 @@ pub const LISTS: [&str; 2] = ["stream", "listener"];
 pub const LISTENER_REQUIRED: [&str; 3] = ["kind", "address", "stream"];
 
 const UNBUILT_SECTIONS: [&str; 2] = ["pair", "arbiter"];
-/// Keys of `[[listener]]` that belong to kinds this release has not got.
-pub const UNBUILT_LISTENER_KEYS: [&str; 3] = ["framing", "record_max", "ack"];
-
 /// Why a key that is no key of this release may still be a right one; `None` for a key of no release.
 pub fn unbuilt(path: &str) -> Option<String> {
     let section = path.split(['.', '[']).next().unwrap_or(path);
-    if UNBUILT_SECTIONS.contains(&section) {
-        return Some(format!("section [{section}] is not built into this release; remove it"));
-    }
-    let key = path.rsplit('.').next().unwrap_or(path);
-    let of_listener = section == "listener" && UNBUILT_LISTENER_KEYS.contains(&key);
-    of_listener.then(|| format!("`{key}` belongs to listeners of kind tcp, and kind tcp is not built into this release; remove it"))
+    UNBUILT_SECTIONS.contains(&section).then(|| format!("section [{section}] is not built into this release; remove it"))
 }
 
 /// The environment variable of a key's path: `log.retention.size` is `HEADWORKS_LOG_RETENTION_SIZE`.
@@ -256,14 +286,6 @@ fn age(value: &Value) -> Result<Option<u64>, String> {
         return Ok(None);
     }
     value.duration(RETENTION_AGE_NS).map(Some).map_err(|reason| format!("{reason}, or \"none\""))
-}
-
-fn kind(value: &Value) -> Result<ListenerKind, String> {
-    match value.text()? {
-        "udp" => Ok(ListenerKind::Udp),
-        "tcp" => Err("kind tcp is not built into this release: write \"udp\", or remove this listener".to_owned()),
-        other => Err(format!("`{other}` is not a kind of listener: write \"udp\"")),
-    }
 }
 
 fn host_port(value: &Value) -> Result<HostPort, String> {

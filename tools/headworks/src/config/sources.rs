@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use super::draft::Draft;
 use super::error::{ConfigErrors, Place};
-use super::schema::{LISTS, UNBUILT_LISTENER_KEYS, nearest, unbuilt, variable};
+use super::schema::{LISTS, nearest, unbuilt, variable};
 use super::value::Value;
 use super::{Config, Origin, Resolved, file, validate};
 
@@ -99,19 +99,13 @@ fn variable_set(draft: &mut Draft, name: &str, text: &str, place: Place) {
 fn unknown_variable(draft: &mut Draft, name: &str, known: &[String], place: Place) {
     // Lower case with the section cut off is as near to a path as a variable's name can be brought.
     let path = name[PREFIX.len()..].to_lowercase().replacen('_', ".", 1);
-    if let Some(reason) = unbuilt(&path).or_else(|| unbuilt_listener_variable(draft, name)) {
+    if let Some(reason) = unbuilt(&path) {
         return draft.refuse(place, path, reason);
     }
     let spelled: Vec<String> = known.iter().map(|path| variable(path)).collect();
     let best = nearest(name, spelled.iter().map(String::as_str));
     let near = best.and_then(|best| spelled.iter().position(|candidate| *candidate == best)).map(|at| known[at].clone());
     draft.refuse_near(place, path, "unknown key".to_owned(), near);
-}
-
-fn unbuilt_listener_variable(draft: &Draft, name: &str) -> Option<String> {
-    let listeners = draft.config.listeners.iter().map(|listener| format!("listener.{}", listener.name));
-    let mut candidates = listeners.flat_map(|prefix| UNBUILT_LISTENER_KEYS.map(|key| format!("{prefix}.{key}")));
-    candidates.find(|path| variable(path) == name).and_then(|path| unbuilt(&path))
 }
 
 fn set(draft: &mut Draft, index: usize, argument: &str) {

@@ -6,8 +6,9 @@
 use std::net::SocketAddr;
 
 use super::draft::Draft;
+use super::schema::LISTENER_KEYS_OF;
 use super::units::show_size;
-use super::{Config, Lanes, Placement};
+use super::{Config, Lanes, ListenerKind, Placement};
 
 const RETENTION_SEGMENTS_MIN: u64 = 4;
 const STREAMS_MAX: usize = 1024;
@@ -18,10 +19,11 @@ pub fn validate(draft: &mut Draft) {
     retention_holds_segments(draft);
     every_lane_has_its_cpu(draft);
     wildcard_is_advertised(draft);
-    kafka_and_http_differ(draft);
+    servers_differ(draft);
     lists_are_within_limits(draft);
     listeners_feed_known_streams(draft);
     listeners_differ(draft);
+    listeners_have_keys_of_their_kind(draft);
 }
 
 fn retention_holds_segments(draft: &mut Draft) {
@@ -61,14 +63,13 @@ fn wildcard_is_advertised(draft: &mut Draft) {
     }
 }
 
-fn kafka_and_http_differ(draft: &mut Draft) {
-    let (kafka, http) = (draft.config.kafka.address, draft.config.http.address);
-    if collide(kafka, http) {
-        draft.relate(
-            &["http.address", "kafka.address"],
-            format!("kafka.address {kafka} and http.address {http} cannot both be opened: give one of them another port"),
-        );
-    }
+/// Kafka, HTTP and TCP listeners are all TCP: no two of them on one port.
+fn servers_differ(draft: &mut Draft) {
+    let tcp = draft.config.listeners.iter().filter(|listener| listener.kind == ListenerKind::Tcp);
+    let mut servers: Vec<(String, SocketAddr)> = tcp.map(|l| (format!("listener.{}.address", l.name), l.address)).collect();
+    servers.push(("kafka.address".to_owned(), draft.config.kafka.address));
+    servers.push(("http.address".to_owned(), draft.config.http.address));
+    differ(draft, &servers);
 }
 
 fn lists_are_within_limits(draft: &mut Draft) {
@@ -92,10 +93,17 @@ fn listeners_feed_known_streams(draft: &mut Draft) {
         return;
     }
     // A listener whose stream could not be read has its own error; `relate` knows.
+    let mut default_said = false;
     for (name, stream) in unknown_streams(&draft.config) {
+        // The embedded listeners feed one stream: that it is not there is one mistake, not one for each of them.
+        let is_default = !draft.places.contains_key(&format!("listener.{name}.stream"));
+        if is_default && default_said {
+            continue;
+        }
+        default_said |= is_default;
         let known = draft.config.streams.iter().map(|stream| stream.name.as_str()).collect::<Vec<_>>().join(", ");
         let key = format!("listener.{name}.stream");
-        let own = if draft.places.contains_key(&key) { "" } else { ", or write [[listener]] sections of your own" };
+        let own = if is_default { ", or write [[listener]] sections of your own" } else { "" };
         let reason = format!("no stream is named `{stream}`: write one that is defined ({known}), or add a [[stream]] with this name{own}");
         draft.relate(&[&key], reason);
     }
@@ -108,13 +116,35 @@ fn unknown_streams(config: &Config) -> Vec<(String, String)> {
 }
 
 fn listeners_differ(draft: &mut Draft) {
-    let addresses: Vec<(String, SocketAddr)> =
-        draft.config.listeners.iter().map(|l| (format!("listener.{}.address", l.name), l.address)).collect();
+    let udp = draft.config.listeners.iter().filter(|listener| listener.kind == ListenerKind::Udp);
+    let addresses: Vec<(String, SocketAddr)> = udp.map(|l| (format!("listener.{}.address", l.name), l.address)).collect();
+    differ(draft, &addresses);
+}
+
+fn differ(draft: &mut Draft, addresses: &[(String, SocketAddr)]) {
     for (index, (key, address)) in addresses.iter().enumerate() {
         // Only the first one before it: three on one address are two mistakes, not three.
         let before = addresses[..index].iter().find(|(_, other)| collide(*other, *address));
         if let Some((other_key, other)) = before {
-            draft.relate(&[key, other_key], format!("{key} {address} and {other_key} {other} are the same: give one of them another port"));
+            draft.relate(
+                &[key, other_key],
+                format!("{key} {address} and {other_key} {other} cannot both be opened: give one of them another port"),
+            );
+        }
+    }
+}
+
+fn listeners_have_keys_of_their_kind(draft: &mut Draft) {
+    for at in 0..draft.config.listeners.len() {
+        let (name, own) = (draft.config.listeners[at].name.clone(), draft.config.listeners[at].kind);
+        for (_, kind, keys) in LISTENER_KEYS_OF.iter().filter(|(kind, ..)| *kind != own) {
+            for key in keys.iter() {
+                let path = format!("listener.{name}.{key}");
+                if draft.places.contains_key(&path) {
+                    let kind_path = format!("listener.{name}.kind");
+                    draft.relate(&[&path, &kind_path], format!("`{key}` belongs to listeners of kind {kind}: remove it, or change kind"));
+                }
+            }
         }
     }
 }

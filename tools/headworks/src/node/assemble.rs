@@ -8,22 +8,22 @@ use super::door;
 use super::failure::Failure;
 use super::observe::{ListenerBook, Watched, WatchedLane};
 use super::preflight::{self, Warning};
-use crate::config::{Config, Key, Lanes};
+use super::sockets::Sockets;
+use crate::config::{Config, Lanes};
+use headworks_format::LaneId;
 use headworks_format::block::BLOCK_BYTES_MAX;
 use headworks_format::checkpoint::Producer;
-use headworks_format::{LaneId, PartitionId};
-use headworks_gateway::http::report::ListenerStatus;
 use headworks_gateway::lanes::{Lane, LaneStore, Unreadable};
-use headworks_ingest::udp::{IngestParts, Listen, Progress, Stop};
+use headworks_ingest::turn::{IngestParts, Progress, Stop};
 use headworks_io::fatal::Reason;
-use headworks_io::{ArrivalFilter, Clock, UdpListener, UdpSetup, Volume, Wake, cpus, udp_group};
+use headworks_io::{Clock, Volume, Wake, cpus};
 use headworks_lane::{Control, LaneDisk, LaneEnds, LaneParts, LaneSetup, LoopParts, OpenedLane, lane_folder, open_lane};
-use headworks_ledger::{Book, Counts};
+use headworks_ledger::Counts;
 use headworks_log::catalog::{self, Stream};
 use headworks_log::retain::Limits;
 use headworks_log::{LaneView, Recovered};
 use headworks_ring::{Sender, message_ring};
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -66,13 +66,6 @@ pub struct Assembly {
     pub slots: usize,
 }
 
-struct Sockets {
-    udp: Vec<Vec<UdpListener>>,
-    kafka: TcpListener,
-    http: TcpListener,
-    bound_ns: u64,
-}
-
 /// Builds everything up to, but not including, threads.
 ///
 /// # Errors
@@ -82,7 +75,7 @@ pub fn assemble(config: &Config, mut warnings: Vec<Warning>) -> Result<Assembly,
     let volume = Arc::new(Volume::lock(data)?);
     let wanted = wanted(config);
     let lanes_there = directory::read(&volume).map_or(wanted.lanes, |state| state.lanes);
-    let sockets = bind(config, lanes_there, &mut warnings)?;
+    let sockets = Sockets::bind(config, lanes_there, &mut warnings)?;
     let mut directory = directory::open(&volume, &wanted)?;
     directory.notes.iter().for_each(|note| tracing::info!("{note}"));
     check_volume(&volume, &mut warnings)?;
@@ -124,53 +117,6 @@ fn wanted(config: &Config) -> Wanted {
         segment_bytes: config.log.segment_bytes,
         now_ns: Clock.realtime_ns(),
     }
-}
-
-fn bind(config: &Config, lanes: u32, warnings: &mut Vec<Warning>) -> Result<Sockets, Failure> {
-    let mut udp = Vec::new();
-    for listener in &config.listeners {
-        let stream = config.streams.iter().find(|stream| stream.name == listener.stream);
-        let setup = UdpSetup {
-            address: listener.address,
-            gro: listener.gro,
-            reuse_port: lanes > 1,
-            receive_buffer_bytes: usize::try_from(listener.receive_buffer_bytes).unwrap_or(usize::MAX),
-            stamp: stream.is_some_and(|stream| stream.receive_time),
-        };
-        let group = udp_group(&setup, lanes as usize)?;
-        warnings.extend(preflight::receive_buffer(&listener.name, group[0].receive_buffer_bytes, listener.receive_buffer_bytes));
-        udp.push(group);
-    }
-    let kafka = tcp(config.kafka.address, "kafka")?;
-    let http = tcp(config.http.address, "http")?;
-    Ok(Sockets { udp, kafka, http, bound_ns: Clock.realtime_ns() })
-}
-
-fn tcp(address: SocketAddr, name: &str) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => Failure::new(
-            Reason::PortBusy,
-            format!(
-                "{name} address {address} is taken by another process; `ss -ltnp 'sport = :{}'` names it, or choose another \
-                with --set {name}.address=HOST:PORT",
-                address.port()
-            ),
-        ),
-        std::io::ErrorKind::PermissionDenied => Failure::new(
-            Reason::Permission,
-            format!(
-                "{name} address {address} may not be bound \
-            by this user: ports below 1024 need CAP_NET_BIND_SERVICE"
-            ),
-        ),
-        _ => Failure::new(
-            Reason::Config,
-            format!(
-                "{name} address {address} cannot be bound: {error}; `ip addr` lists this host's \
-            addresses"
-            ),
-        ),
-    })
 }
 
 fn check_volume(volume: &Volume, warnings: &mut Vec<Warning>) -> Result<(), Failure> {
@@ -258,13 +204,14 @@ fn wire(config: &Config, mut parts: Parts) -> Result<Assembly, Failure> {
     let mut log_lanes = Vec::new();
     for (place, (lane, ends)) in parts.joined.into_iter().enumerate() {
         let view = Arc::clone(lane.log.view());
-        let listeners = listeners(config, &mut parts.sockets.udp, place, &view, &mut books, &mut parts.warnings)?;
+        let listening = parts.sockets.of_lane(config, place, &view, &mut books, &mut parts.warnings)?;
         let (producing, batches, book) = door::produce(lane.producer.clone());
-        books.push(ListenerBook { listener: KAFKA.into(), stream: TOPICS.into(), lane: view.lane.0, book });
+        books.push(ListenerBook { listener: KAFKA.into(), stream: TOPICS.into(), lane: view.lane.0, book, tally: None });
         let (stop, stop_receiver) = message_ring(1);
         stops.push(stop);
         ingest.push(IngestParts {
-            listeners,
+            listeners: listening.udp,
+            tcp: listening.tcp,
             filler: ends.filler,
             progress: Arc::new(LaneProgress(Arc::clone(&view))),
             wake: lane.producer.clone(),
@@ -327,7 +274,7 @@ fn watched(
         since_ns: sockets.bound_ns,
         books,
         lanes,
-        listeners: open_listeners(config, sockets)?,
+        listeners: sockets.status(config)?,
         volume: Arc::clone(volume),
         segment_bytes: directory.state.segment_bytes,
         unreadable: Unreadable::default(),
@@ -335,67 +282,6 @@ fn watched(
         warnings: Mutex::new(Vec::new()),
         ready_ns: AtomicU64::new(0),
     })
-}
-
-/// The sockets of one lane, each with its filter and its books.
-fn listeners(
-    config: &Config,
-    udp: &mut [Vec<UdpListener>],
-    lane: usize,
-    view: &LaneView,
-    books: &mut Vec<ListenerBook>,
-    warnings: &mut Vec<Warning>,
-) -> Result<Vec<Listen>, Failure> {
-    let mut listeners = Vec::new();
-    for (listener, group) in config.listeners.iter().zip(udp) {
-        let socket = group[lane].clone();
-        let filter = match ArrivalFilter::attach(&socket) {
-            Ok(filter) => Some(filter),
-            Err(error) => {
-                if lane == 0 {
-                    warnings.push(preflight::inexact(&listener.name, &error));
-                }
-                None
-            }
-        };
-        let stream = config.streams.iter().find(|stream| stream.name == listener.stream);
-        let stream = stream.ok_or_else(|| {
-            Failure::new(Reason::Config, format!("listener {} names stream {}, which is not configured", listener.name, listener.stream))
-        })?;
-        let (clerk, book) = Book::open();
-        books.push(ListenerBook { listener: listener.name.clone(), stream: stream.name.clone(), lane: view.lane.0, book });
-        listeners.push(Listen {
-            socket,
-            filter,
-            partition: partition_of(view, &stream.name),
-            key_source: stream.key == Key::Source,
-            receive_time: stream.receive_time,
-            clerk,
-        });
-    }
-    Ok(listeners)
-}
-
-fn partition_of(view: &LaneView, stream: &str) -> PartitionId {
-    let partition = view.partitions.iter().find(|partition| partition.stream == stream);
-    partition.expect("the catalog gave every stream a partition in every lane").id
-}
-
-fn open_listeners(config: &Config, sockets: &Sockets) -> Result<Vec<ListenerStatus>, Failure> {
-    let address = |listener: &TcpListener| {
-        listener.local_addr().map_err(|error| Failure::new(Reason::Kernel, format!("a bound socket has no address: {error}")))
-    };
-    let udp = config.listeners.iter().zip(&sockets.udp).map(|(listener, group)| ListenerStatus {
-        name: listener.name.clone(),
-        kind: "udp".into(),
-        address: group[0].local.to_string(),
-        stream: Some(listener.stream.clone()),
-    });
-    let mut open: Vec<ListenerStatus> = udp.collect();
-    for (kind, listener) in [("kafka", &sockets.kafka), ("http", &sockets.http)] {
-        open.push(ListenerStatus { name: kind.into(), kind: kind.into(), address: address(listener)?.to_string(), stream: None });
-    }
-    Ok(open)
 }
 
 /// The store that the gateway serves, made on the gateway's thread.

@@ -1,5 +1,6 @@
 //! The node's memory as a sum with an owner a line, printed at start. Nothing on the data path is taken later.
 
+use crate::config::{Config, ListenerKind};
 use headworks_format::block::BLOCK_BYTES_MAX;
 use headworks_format::checkpoint::{PARTITIONS_MAX, PRODUCER_BYTES, PRODUCERS_MAX};
 use headworks_log::view::{INDEXES, OpenIndex, Partitions};
@@ -14,10 +15,14 @@ pub struct Owner {
 
 /// What a node of that shape takes.
 #[must_use]
-pub fn sum(lanes: usize, slots: usize, listeners: usize, limits: &headworks_gateway::Limits) -> Vec<Owner> {
+pub fn sum(lanes: usize, slots: usize, config: &Config, limits: &headworks_gateway::Limits) -> Vec<Owner> {
+    let tcp = config.listeners.iter().filter(|listener| listener.kind == ListenerKind::Tcp);
+    let connections_max: usize = tcp.map(|listener| listener.connections_max as usize).sum();
+    let listeners = config.listeners.len() + 1;
     vec![
         Owner { name: "ring slots", bytes: lanes * slots * BLOCK_BYTES_MAX },
         Owner { name: "receive buffers", bytes: lanes * headworks_ingest::udp::RECEIVE_BYTES },
+        Owner { name: "TCP connections, at most", bytes: lanes * headworks_ingest::tcp::edge::memory_bytes(connections_max) },
         Owner {
             name: "indexes of fresh segments",
             bytes: lanes * INDEXES * OpenIndex::bytes(PARTITIONS_MAX, headworks_format::sidecar::ENTRIES_MAX),

@@ -8,6 +8,7 @@ mod memory;
 mod observe;
 mod preflight;
 mod run;
+mod sockets;
 
 pub use failure::Failure;
 pub use run::run;

@@ -6,6 +6,7 @@ use headworks_gateway::http::report::{
     ListenerLedger, ListenerStatus, MetricsReport, NamedCount, PartitionStatus, Run, Span, StatusReport, StreamStatus, VolumeStatus,
 };
 use headworks_gateway::lanes::Unreadable;
+use headworks_ingest::tcp::end::{NAMES, Tally};
 use headworks_io::{Clock, Volume};
 use headworks_lane::{Gauges, Snapshot};
 use headworks_ledger::{Book, Counts};
@@ -24,6 +25,8 @@ pub struct ListenerBook {
     pub lane: u32,
     /// The counters.
     pub book: Book,
+    /// A TCP listener's connections.
+    pub tally: Option<Arc<Tally>>,
 }
 
 /// One lane, as it is watched.
@@ -187,6 +190,9 @@ impl Observed for Observer {
         let volume = volume(watched);
         let path = volume.path.clone();
         MetricsReport {
+            connections: connections(&watched.books, Tally::open),
+            accepts_failed: connections(&watched.books, Tally::accepts_failed),
+            connections_ended: merged(watched.books.iter().flat_map(ended)),
             arrived_packets: counts(|counts| counts.arrived),
             received_packets: counts(|counts| counts.received),
             received_bytes: counts(|counts| counts.received_bytes),
@@ -231,6 +237,21 @@ fn listener_ledger(name: &str, lane: u32, counts: &Counts) -> ListenerLedger {
         dead_lettered: counts.dead_lettered,
         pending: counts.pending(),
     }
+}
+
+/// A number of each TCP listener in each lane.
+fn connections(books: &[ListenerBook], pick: fn(&Tally) -> u64) -> Vec<ListenerLaneCount> {
+    let of = |book: &ListenerBook| {
+        let count = pick(book.tally.as_deref()?);
+        Some(ListenerLaneCount { listener: book.listener.clone(), lane: book.lane, count })
+    };
+    books.iter().filter_map(of).collect()
+}
+
+/// How often a TCP listener's connections ended for each reason.
+fn ended(book: &ListenerBook) -> Vec<CauseCount> {
+    let ended = book.tally.iter().flat_map(|tally| NAMES.into_iter().zip(tally.ended()));
+    ended.map(|(reason, count)| CauseCount { owner: book.listener.clone(), cause: reason.into(), count }).collect()
 }
 
 fn positions(lane: &WatchedLane) -> Vec<LanePosition> {

@@ -16,7 +16,7 @@ use super::observe::{Observer, Watched};
 use super::{memory, preflight};
 use crate::config::{self, Config};
 use headworks_gateway::{Advertised, GatewayParts, Identity, Limits, serve};
-use headworks_ingest::udp::{Ended, IngestLoop, IngestParts, IngestSetup, Stop};
+use headworks_ingest::turn::{Ended, IngestLoop, IngestParts, IngestSetup, Stop};
 use headworks_io::fatal::{Reason, fatal};
 use headworks_io::uring::Registered;
 use headworks_io::{Clock, Policy, cpus};
@@ -40,7 +40,7 @@ pub fn run(config: &Config) -> Result<(), Failure> {
     let warnings = preflight::preflight()?;
     let mut assembly = assemble::assemble(config, warnings)?;
     let limits = Limits::default();
-    let owners = memory::sum(assembly.ingest.len(), assembly.slots, config.listeners.len() + 1, &limits);
+    let owners = memory::sum(assembly.ingest.len(), assembly.slots, config, &limits);
     tracing::info!("{}", memory::describe(&owners));
     let placement = Placement::of(assembly.ingest.len(), config);
 

@@ -44,6 +44,10 @@ fn busy_tcp_ports_end_with_69() {
         let setting = format!("{name}.address={address}");
         check_refused(&folder.path().join("data"), &[&setting], 69, &["port busy", name, &address, "--set"]);
     }
+    for lanes in ["node.lanes=1", "node.lanes=2"] {
+        let setting = format!("listener.tcp.address={address}");
+        check_refused(&folder.path().join(lanes), &[lanes, &setting], 69, &["port busy", "TCP", &address, "ss -tlnp"]);
+    }
 }
 
 #[test]

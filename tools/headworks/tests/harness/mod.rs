@@ -18,6 +18,7 @@ pub mod node;
 pub mod packets;
 pub mod program;
 pub mod random;
+pub mod records;
 pub mod wait;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

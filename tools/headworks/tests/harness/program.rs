@@ -21,8 +21,14 @@ pub fn call(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Output {
 
 /// `run` on this directory with ports that the kernel picks; later settings win.
 pub fn run_arguments(data: &Path, settings: &[&str]) -> Vec<String> {
-    let fixed =
-        ["node.name=test", "log.segment=8MiB", "listener.udp.address=127.0.0.1:0", "kafka.address=127.0.0.1:0", "http.address=127.0.0.1:0"];
+    let fixed = [
+        "node.name=test",
+        "log.segment=8MiB",
+        "listener.udp.address=127.0.0.1:0",
+        "listener.tcp.address=127.0.0.1:0",
+        "kafka.address=127.0.0.1:0",
+        "http.address=127.0.0.1:0",
+    ];
     let mut arguments = vec!["run".to_owned(), "--data".to_owned(), text_of(data)];
     for setting in fixed.iter().chain(settings) {
         arguments.extend(["--set".to_owned(), (*setting).to_owned()]);

@@ -11,12 +11,14 @@ mod observe;
 mod produce;
 mod retention;
 mod stop;
+mod tcp;
+mod tcp_ends;
 
 use harness::node::Node;
 use harness::program;
 use std::path::Path;
 
-/// Two streams' worth of settings that `--set` cannot express: a second listener, on IPv6.
+/// Settings that `--set` cannot express: a second UDP listener, on IPv6.
 const TWO_LISTENERS: &str = "\
 [[stream]]
 name = \"events\"
@@ -29,6 +31,11 @@ stream = \"events\"
 name = \"six\"
 kind = \"udp\"
 address = \"[::1]:0\"
+stream = \"events\"
+[[listener]]
+name = \"tcp\"
+kind = \"tcp\"
+address = \"127.0.0.1:0\"
 stream = \"events\"
 ";
 

@@ -38,7 +38,7 @@ fn variables_and_arguments_are_named() {
     check(&attempt, &["environment variable HEADWORKS_LOG_LINGR: log.lingr: unknown key", "`log.linger` (HEADWORKS_LOG_LINGER)"]);
     check(&Try::new().variable("HEADWORKS_LISTENER_UPD_ADDRESS", "x"), &["HEADWORKS_LISTENER_UPD_ADDRESS", "`listener.udp.address`"]);
     check(&Try::new().set("log.lingr=2ms"), &["--set log.lingr=2ms: log.lingr: unknown key", "`log.linger`"]);
-    check(&Try::new().set("listener.upd.address=x"), &["defined (udp)", "`listener.udp.address`"]);
+    check(&Try::new().set("listener.upd.address=x"), &["defined (udp, tcp)", "`listener.udp.address`"]);
     check(&Try::new().set("listener.udp.name=x"), &["change it in the file"]);
     check(&Try::new().set("stream.other.key=source"), &["defined (events)", "`stream.events.key`"]);
     check(&Try::new().set("linger"), &["--set linger: has no `=`"]);
@@ -48,16 +48,16 @@ fn variables_and_arguments_are_named() {
 fn parts_of_later_releases_are_named_as_such() {
     check(&Try::new().file("[pair]\npeer = \"10.0.0.2:9700\"\n"), &["line 1", "pair", "not built into this release"]);
     check(&Try::new().file("[arbiter]\nkind = \"witness\"\n"), &["arbiter", "not built into this release"]);
-    check(
-        &Try::new().file(&format!("{LISTENER}framing = \"length\"\n")),
-        &["line 6", "listener.udp.framing", "not built into this release"],
-    );
-    check(
-        &Try::new().file(&LISTENER.replace("kind = \"udp\"", "kind = \"tcp\"")),
-        &["line 3", "listener.udp.kind", "kind tcp is not built into this release"],
-    );
     check(&Try::new().set("pair.peer=10.0.0.2:9700"), &["--set pair.peer", "not built into this release"]);
-    check(&Try::new().set("listener.udp.record_max=1MiB"), &["listener.udp.record_max", "not built into this release"]);
     check(&Try::new().variable("HEADWORKS_PAIR_PEER", "x"), &["HEADWORKS_PAIR_PEER", "not built into this release"]);
-    check(&Try::new().variable("HEADWORKS_LISTENER_UDP_RECORD_MAX", "x"), &["RECORD_MAX", "not built into this release"]);
+}
+
+#[test]
+fn keys_of_the_other_kind_of_listener_are_named_as_such() {
+    let framing = format!("{LISTENER}framing = \"length\"\n");
+    check(&Try::new().file(&framing), &["line 6", "listener.udp.framing", "belongs to listeners of kind tcp"]);
+    check(&Try::new().set("listener.udp.record_max=1MiB"), &["listener.udp.record_max", "belongs to listeners of kind tcp"]);
+    check(&Try::new().set("listener.tcp.gro=true"), &["listener.tcp.gro", "belongs to listeners of kind udp"]);
+    check(&Try::new().variable("HEADWORKS_LISTENER_UDP_ACK", "true"), &["listener.udp.ack", "belongs to listeners of kind tcp"]);
+    check(&Try::new().file(&framing.replace("kind = \"udp\"", "kind = \"quic\"")), &["listener.udp.kind", "udp", "tcp"]);
 }

@@ -47,6 +47,15 @@ fn the_table_itself_points_down() {
 #[test]
 fn io_is_named_at_the_edge_only() {
     let code = "// headworks_io\nuse headworks_io::Ring;\n";
-    check("edge", &[("ingest/src/udp.rs", code), ("ingest/src/udp/turn.rs", code), ("gateway/src/a.rs", code)], &[]);
+    check(
+        "edge",
+        &[
+            ("ingest/src/turn.rs", code),
+            ("ingest/src/udp/sockets.rs", code),
+            ("ingest/src/tcp/edge/mod.rs", code),
+            ("gateway/src/a.rs", code),
+        ],
+        &[],
+    );
     check("edge", &[("ingest/src/udpate.rs", code)], &["udpate.rs:2: names headworks_io outside the edge"]);
 }
