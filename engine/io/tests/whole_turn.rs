@@ -4,15 +4,19 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::net::UdpSocket;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
 
 use headworks_format::checkpoint::Partition;
 use headworks_format::{Epoch, LaneId, PairId, PartitionId};
 use headworks_ingest::batches::Batches;
+use headworks_ingest::tcp::acks::Level;
+use headworks_ingest::tcp::edge::ListenTcp;
+use headworks_ingest::tcp::framing::Framing;
 use headworks_ingest::turn::{IngestLoop, IngestParts, IngestSetup, Progress};
 use headworks_ingest::udp::Listen;
-use headworks_io::{ArrivalFilter, Policy, UdpSetup, Volume, Wake, udp_listener};
+use headworks_io::{ArrivalFilter, Policy, UdpSetup, Volume, Wake, tcp_group, udp_listener};
 use headworks_lane::{LaneSetup, LogLoop, LoopParts, LoopSetup, open_lane};
 use headworks_ledger::{Book, Counts};
 use headworks_log::LaneView;
@@ -63,7 +67,16 @@ impl Progress for LaneProgress {
     }
 }
 
-fn build(directory: &std::path::Path) -> (IngestLoop, LogLoop, Book, std::net::SocketAddr, Arc<LaneView>) {
+/// A lane with a UDP and a TCP listener, both loops in hand.
+struct Lane {
+    ingest: IngestLoop,
+    log: LogLoop,
+    udp: (Book, SocketAddr),
+    tcp: (Book, SocketAddr),
+    view: Arc<LaneView>,
+}
+
+fn build(directory: &std::path::Path) -> Lane {
     let volume = Arc::new(Volume::lock(directory).unwrap());
     let limits = Limits { size_bytes: 4 * SEGMENT_BYTES, age_ns: None };
     let setup = LaneSetup { pair: PairId(1), slots: 8, depth: 4, segment_bytes: SEGMENT_BYTES, limits };
@@ -77,10 +90,27 @@ fn build(directory: &std::path::Path) -> (IngestLoop, LogLoop, Book, std::net::S
     let filter = ArrivalFilter::attach(&socket).ok();
     let (clerk, book) = Book::open();
     let listen = Listen { socket, filter, partition: PartitionId(0), key_source: true, receive_time: true, clerk };
+    let acceptor = tcp_group(address, 1).unwrap().remove(0);
+    let connected = acceptor.local;
+    let (tcp_clerk, tcp_book) = Book::open();
+    let listen_tcp = ListenTcp {
+        name: "tcp".into(),
+        acceptor,
+        framing: Framing::Length,
+        record_bytes_max: 1 << 20,
+        ack: Some(Level::Durable),
+        connections_max: 8,
+        idle_ns_max: 60_000_000_000,
+        partition: PartitionId(0),
+        key_source: true,
+        receive_time: true,
+        clerk: tcp_clerk,
+        tally: Arc::default(),
+    };
     let log_wake = Wake::new().unwrap();
     let parts = IngestParts {
         listeners: vec![listen],
-        tcp: Vec::new(),
+        tcp: vec![listen_tcp],
         filler: ends.filler,
         progress: Arc::new(LaneProgress(Arc::clone(&view))),
         wake: lane.producer.clone(),
@@ -100,35 +130,86 @@ fn build(directory: &std::path::Path) -> (IngestLoop, LogLoop, Book, std::net::S
         grow: message_ring(1).1,
     };
     let setup = LoopSetup { segment_bytes: SEGMENT_BYTES, cpu: None, idle: Policy::Spin, fixed_buffers: true };
-    (ingest, LogLoop::new(parts, &setup).unwrap(), book, local, view)
+    Lane { ingest, log: LogLoop::new(parts, &setup).unwrap(), udp: (book, local), tcp: (tcp_book, connected), view }
+}
+
+impl Lane {
+    /// One turn of each loop; the allocator calls that they made.
+    fn turn(&mut self) -> u64 {
+        let before = CALLS.get();
+        self.ingest.turn();
+        self.log.turn();
+        CALLS.get() - before
+    }
+}
+
+fn assert_counter_counts() {
+    let seen = CALLS.get();
+    drop(std::hint::black_box(Box::new(1)));
+    assert_eq!(CALLS.get(), seen + 2, "the counter counts");
 }
 
 #[test]
 fn no_turn_from_socket_to_disk_allocates() {
-    let seen = CALLS.get();
-    drop(std::hint::black_box(Box::new(1)));
-    assert_eq!(CALLS.get(), seen + 2, "the counter counts");
+    assert_counter_counts();
     let directory = tempfile::tempdir().unwrap();
-    let (mut ingest, mut log, book, address, view) = build(directory.path());
+    let mut lane = build(directory.path());
+    let (book, address) = lane.udp.clone();
     let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
     sender.connect(address).unwrap();
     let packet = [0x42; PACKET_BYTES];
     let (mut sent, mut turns, mut calls) = (0, 0u64, 0);
     // Until everything sent is received and durable; a loop that hangs ends by the bound and says so below.
-    while turns < TURNS_MAX && (sent < PACKETS || view.partitions[0].high_watermark() < sent) {
+    while turns < TURNS_MAX && (sent < PACKETS || lane.view.partitions[0].high_watermark() < sent) {
         // No more on the way than the socket holds, so that nothing is dropped and every packet must pass.
-        if sent < PACKETS && sent < view.partitions[0].high_watermark() + 1000 {
+        if sent < PACKETS && sent < lane.view.partitions[0].high_watermark() + 1000 {
             sender.send(&packet).unwrap();
             sent += 1;
         }
-        let before = CALLS.get();
-        ingest.turn();
-        log.turn();
-        calls += CALLS.get() - before;
+        calls += lane.turn();
         turns += 1;
     }
     let counts = book.read();
-    assert_eq!(view.partitions[0].high_watermark(), PACKETS, "after {turns} turns: {counts:?}");
+    assert_eq!(lane.view.partitions[0].high_watermark(), PACKETS, "after {turns} turns: {counts:?}");
     assert_eq!((counts.received, counts.admitted, counts.imbalance()), (PACKETS, PACKETS, 0));
+    assert_eq!(calls, 0, "{calls} calls of the allocator in {turns} turns");
+}
+
+/// Connections come, send records in cuts that fall anywhere, read their counts, and go; one of them by a violation.
+#[test]
+fn no_turn_of_connections_allocates() {
+    const RECORDS: u64 = 2000;
+    assert_counter_counts();
+    let directory = tempfile::tempdir().unwrap();
+    let mut lane = build(directory.path());
+    let (book, address) = lane.tcp.clone();
+    let record = [&1400_u32.to_be_bytes()[..], &[0x42; 1400]].concat();
+    let bytes = record.repeat(RECORDS as usize);
+    let (mut turns, mut calls) = (0u64, 0);
+    for round in 1..=3 {
+        let mut client = TcpStream::connect(address).unwrap();
+        client.set_nonblocking(true).unwrap();
+        let (mut sent, mut told, mut counts) = (0, 0, Vec::new());
+        while turns < TURNS_MAX && told < RECORDS {
+            let cut = (sent + 1 + (sent * 7) % 5000).min(bytes.len());
+            sent += client.write(&bytes[sent..cut]).unwrap_or(0);
+            let mut read = [0; 64];
+            let come = client.read(&mut read).unwrap_or(0);
+            counts.extend_from_slice(&read[..come]);
+            told = counts.chunks_exact(8).last().map_or(told, |count| u64::from_be_bytes(count.try_into().unwrap()));
+            calls += lane.turn();
+            turns += 1;
+        }
+        assert_eq!((told, book.read().admitted), (RECORDS, round * RECORDS), "round {round}, {turns} turns");
+        client.set_nonblocking(false).unwrap();
+        client.write_all(&[0xff; 4]).unwrap();
+        while turns < TURNS_MAX && book.read().shed_oversize < round {
+            calls += lane.turn();
+            turns += 1;
+        }
+    }
+    let counts = book.read();
+    assert_eq!((counts.received, counts.shed_oversize, counts.imbalance()), (3 * RECORDS + 3, 3, 0), "{counts:?}");
+    assert_eq!(lane.view.partitions[0].high_watermark(), 3 * RECORDS);
     assert_eq!(calls, 0, "{calls} calls of the allocator in {turns} turns");
 }

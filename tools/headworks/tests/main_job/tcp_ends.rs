@@ -188,3 +188,28 @@ fn thousands_of_connections_come_and_go() {
     assert_eq!(values(&node, 0).len(), 2 * AT_ONCE);
     node.stop();
 }
+
+#[test]
+fn records_that_stay_half_here_give_way_to_others() {
+    const LARGE: usize = 1 << 20;
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let node = Node::start(&folder.path().join("data"), &["node.lanes=1"]);
+    let largest = with_lengths(&[vec![b'x'; LARGE]]);
+    // One byte short of a record each: 64 of them fill the lane's memory for records that are half here.
+    let mut halves: Vec<Sender> = Vec::new();
+    for _ in 0..66 {
+        let mut sender = Sender::connect(node.address("tcp"));
+        sender.send(&largest[..largest.len() - 1]);
+        halves.push(sender);
+    }
+    wait::until_true("the slowest give way", || {
+        let ended = ended(&node, "assembly_max");
+        (ended == 2, format!("{ended} connections gave way"))
+    });
+    let given: Vec<String> = halves.drain(..2).map(Sender::last_words).collect();
+    assert!(given.iter().all(|said| said.contains("listener tcp") && said.contains("67108864")), "the first two gave way: {given:?}");
+    halves.iter_mut().for_each(|sender| sender.send(b"x"));
+    let ledger = node.settled(64);
+    assert_eq!(ledger.admitted(), 64, "{}", ledger.0);
+    node.stop();
+}
