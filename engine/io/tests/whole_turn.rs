@@ -184,7 +184,7 @@ fn no_turn_of_connections_allocates() {
     let mut lane = build(directory.path());
     let (book, address) = lane.tcp.clone();
     let record = [&1400_u32.to_be_bytes()[..], &[0x42; 1400]].concat();
-    let bytes = record.repeat(RECORDS as usize);
+    let bytes = record.repeat(usize::try_from(RECORDS).unwrap());
     let (mut turns, mut calls) = (0u64, 0);
     for round in 1..=3 {
         let mut client = TcpStream::connect(address).unwrap();
