@@ -6,6 +6,7 @@
 //! cargo xtask bench [NAME]      one scenario of the benches, in release
 //! cargo xtask sim --seeds N     the simulator, in release
 //! cargo xtask faults [--full]   the fault matrix against the real binary
+//! cargo xtask fuzz [TARGET]     decoders of untrusted bytes under libFuzzer
 //! ```
 //!
 //! It links no engine crate and nothing from a registry: it must build in a second on a tree whose engine does not compile,
@@ -14,6 +15,7 @@
 
 mod bench;
 mod faults;
+mod fuzz;
 mod report;
 mod sim;
 mod test;
@@ -34,6 +36,7 @@ usage: cargo xtask COMMAND
   bench [smoke|NAME] [ARGS]         one scenario, in release; smoke when no name is given
   sim --seed N | --seeds N [--from N]   the simulator, in release
   faults [--full]                   the short column of the fault matrix, or all of it
+  fuzz [--seconds N] [TARGET]       each fuzz target, or the one named, for N seconds; 600 when N is not given
 
 exit codes: 0 all well, 1 something failed, 2 not a command
 ";
@@ -61,11 +64,28 @@ fn main() -> ExitCode {
         ["bench", ref rest @ ..] => exit(bench::bench(&workspace, rest)),
         ["sim", ref rest @ ..] if !rest.is_empty() => exit(sim::sim(&workspace, rest)),
         ["faults"] => exit(faults::faults(&workspace, faults::Column::Short)),
+        ["fuzz", ref rest @ ..] if fuzz_words(rest).is_some() => {
+            let (seconds, target) = fuzz_words(rest).unwrap_or((fuzz::LONG_SECONDS, None));
+            exit(fuzz::fuzz(&workspace, seconds, target))
+        }
         ["faults", "--full"] => exit(faults::faults(&workspace, faults::Column::Full)),
         _ => {
             eprint!("xtask: not a command: {}\n\n{USAGE}", words.join(" "));
             ExitCode::from(EXIT_USAGE)
         }
+    }
+}
+
+/// Seconds and target of `fuzz`; none when the words are something else.
+fn fuzz_words<'w>(words: &[&'w str]) -> Option<(u32, Option<&'w str>)> {
+    let (seconds, rest) = match words {
+        ["--seconds", seconds, rest @ ..] => (seconds.parse().ok().filter(|seconds| *seconds > 0)?, rest),
+        rest => (fuzz::LONG_SECONDS, rest),
+    };
+    match rest {
+        [] => Some((seconds, None)),
+        [target] if !target.starts_with('-') => Some((seconds, Some(target))),
+        _ => None,
     }
 }
 

@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode, Stdio};
 use crate::faults::Column;
 use crate::report::{Outcome, Report, run, show};
 use crate::workspace::Workspace;
-use crate::{faults, sim, tidy, tools};
+use crate::{faults, fuzz, sim, tidy, tools};
 
 /// One step of the plan.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ enum Work {
     Filtered(Command),
     /// The rules that no compiler checks.
     Tidy,
+    /// Decoders of untrusted bytes under the fuzzer, for a short while.
+    Fuzz,
 }
 
 /// Runs the plan and prints the summary; 0 when nothing failed, else 1.
@@ -36,6 +38,7 @@ pub fn test(workspace: &Workspace) -> ExitCode {
     for step in plan(workspace) {
         report.step(step.name, || match step.work {
             Work::Tidy => tidy::tidy(workspace),
+            Work::Fuzz => fuzz::fuzz(workspace, fuzz::SHORT_SECONDS, None),
             Work::Run(mut command) => run(&mut command),
             Work::WithTools(mut command) => run(command.envs(variables.iter().cloned())),
             Work::Filtered(mut command) => run_filtered(&mut command),
@@ -68,6 +71,7 @@ fn plan(workspace: &Workspace) -> Vec<Step> {
     if workspace.has("tools/headworks") {
         let short = faults::command(workspace, Column::Short);
         steps.push(step("faults, short column", Work::WithTools(short)));
+        steps.push(step("fuzz, 30 s each", Work::Fuzz));
     }
     steps
 }

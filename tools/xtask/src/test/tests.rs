@@ -25,6 +25,7 @@ fn shown(members: &[&str], name: &str) -> String {
     match &step.expect("the step is planned").work {
         Work::Run(command) | Work::WithTools(command) | Work::Filtered(command) => show(command),
         Work::Tidy => "tidy".to_owned(),
+        Work::Fuzz => "fuzz".to_owned(),
     }
 }
 
@@ -33,7 +34,7 @@ fn a_package_that_is_not_there_has_no_step() {
     let always = ["fmt", "clippy", "tidy", "tests", "testrelease"];
     check(&["engine/format"], &always);
     let mut all = always.to_vec();
-    all.extend(["loom", "simulator", "faults, short column"]);
+    all.extend(["loom", "simulator", "faults, short column", "fuzz, 30 s each"]);
     check(&["engine/ring", "tools/sim", "tools/headworks"], &all);
 }
 
