@@ -273,7 +273,8 @@ impl Log {
                 if open.position + block_bytes as u64 <= self.config.segment_bytes
                     && self.view.fresh_index(open.index).room() >= batches =>
             {
-                Room::Append
+                // What could be rolled for its age alone is never waited for.
+                if self.is_open_for_long(open) && self.room_to_roll() == Room::Roll { Room::Roll } else { Room::Append }
             }
             _ => self.room_to_roll(),
         }
@@ -324,6 +325,9 @@ impl Log {
         );
         let last = index.len();
         open.position += u64::from(bytes);
+        if slot != Slot::NONE {
+            open.first_ns.get_or_insert(wall_ns);
+        }
         self.flights.push_back(Flight {
             sequence: self.next,
             source,

@@ -109,9 +109,9 @@ impl Log {
             self.flights.pop_front();
             self.undurable_bytes -= u64::from(flight.bytes);
             self.durable_records += u64::from(flight.records);
-            self.newest_ns = self.newest_ns.max(flight.wall_ns);
             self.view.publish_batches(flight.entries);
             if flight.records > 0 {
+                self.newest_ns = self.newest_ns.max(flight.wall_ns);
                 durable(flight.wall_ns, flight.records);
             }
         }

@@ -21,6 +21,10 @@ pub struct AddError;
 /// Spare segments that are kept ready.
 pub const SPARES_TARGET: usize = 2;
 
+/// Into how many segments the age that is kept is cut at least: records are given back by segments, so they stay longer than
+/// asked for by up to one part.
+const SEGMENTS_OF_AGE: u64 = 4;
+
 /// The segment that is being written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Open {
@@ -29,6 +33,8 @@ pub(crate) struct Open {
     pub base_sequence: u64,
     pub base_chain: Chain,
     pub created_ns: u64,
+    /// Wall time of its first block of records.
+    pub first_ns: Option<u64>,
     pub position: u64,
     /// The view's index that takes its entries.
     pub index: usize,
@@ -58,6 +64,20 @@ impl Log {
         }
     }
 
+    /// Whether the open segment has taken records for so long that retention by age wants it closed: only closed segments are
+    /// given back, and one of a quiet stream would else stay open until it is full.
+    pub(crate) fn is_open_for_long(&self, open: &Open) -> bool {
+        let newest_ns = self.newest_ns();
+        let since_ns = open.first_ns.map_or(0, |first| newest_ns.saturating_sub(first));
+        self.config.limits.age_ns.is_some_and(|age| since_ns > age / SEGMENTS_OF_AGE)
+    }
+
+    /// Wall time of the newest record, durable or not. A checkpoint's time is the clock's, which age is not compared with.
+    fn newest_ns(&self) -> u64 {
+        let flying = self.flights.iter().rev().find(|flight| flight.records > 0);
+        flying.map_or(self.newest_ns, |flight| flight.wall_ns.max(self.newest_ns))
+    }
+
     /// Bytes that the lane's checkpoint takes.
     pub(crate) fn checkpoint_bytes(&self) -> usize {
         block::block_bytes_for(checkpoint::bytes(&self.offsets.partitions, self.producers.len()))
@@ -75,6 +95,7 @@ impl Log {
             base_sequence: self.next,
             base_chain: self.chain,
             created_ns: now_ns,
+            first_ns: None,
             position: DATA_FROM as u64,
             index,
             header_written: false,
@@ -177,7 +198,7 @@ impl Log {
             end_chain: self.chain,
             counters: self.counters,
         };
-        let newest_ns = self.flights.back().map_or(self.newest_ns, |flight| flight.wall_ns.max(self.newest_ns));
+        let newest_ns = self.newest_ns();
         self.rolled.push_back(Rolled { order, bytes: self.config.segment_bytes, newest_ns, ordered: false, sealed: false });
     }
 

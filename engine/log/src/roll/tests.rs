@@ -233,3 +233,45 @@ fn age_retires_by_the_newest_record_and_not_by_time_passing() {
     rig.fill(6);
     assert!(rig.log.view().start() > 0, "newer records came");
 }
+
+#[test]
+fn a_segment_is_closed_when_its_first_record_is_a_quarter_of_the_age_old() {
+    // Blocks of the rig are one ns apart.
+    let aged = Config { limits: Limits { size_bytes: u64::MAX, age_ns: Some(12) }, ..config(100) };
+    let mut rig = Rig::ready(aged);
+    let mut rolled_before = Vec::new();
+    for block in 0..12 {
+        if rig.room() == Room::Roll {
+            rolled_before.push(block);
+            rig.end_all(|order| *order == Command::MakeSegment);
+            rig.roll();
+        }
+        rig.append();
+        rig.settle();
+    }
+    assert_eq!(rolled_before, [5, 10], "the first block that follows one more than three after the segment's first");
+}
+
+#[test]
+fn age_alone_waits_for_nothing() {
+    let aged = Config { limits: Limits { size_bytes: u64::MAX, age_ns: Some(1) }, ..config(100) };
+    let mut rig = Rig::ready(aged);
+    (0..3).for_each(|_| drop(rig.append()));
+    rig.settle();
+    assert_eq!(rig.room(), Room::Roll);
+    rig.log.spares.clear();
+    assert_eq!(rig.room(), Room::Append, "without a spare the open segment goes on");
+}
+
+#[test]
+fn a_checkpoint_of_a_later_time_makes_no_record_old() {
+    let aged = Config { limits: Limits { size_bytes: u64::MAX, age_ns: Some(1_000) }, ..config(3) };
+    let mut rig = Rig::ready(aged);
+    rig.fill(6);
+    // What a start after a long time does: a new segment, whose checkpoint carries the clock's time.
+    rig.now_ns = u64::MAX / 2;
+    rig.end_all(|order| *order == Command::MakeSegment);
+    rig.roll();
+    rig.settle();
+    assert_eq!(rig.log.view().start(), 0, "no record is older than the newest by more than a thousand");
+}
