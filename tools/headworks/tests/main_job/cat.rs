@@ -99,3 +99,53 @@ fn unknown_stream_or_partition_is_a_negative_answer() {
     check_end(&call(["cat", &text_of(&data), "--stream", "other"]), 1, &["no partition 0 of stream other"]);
     check_end(&cat(&data, &["--partition", "7"]), 1, &["no partition 7 of stream events"]);
 }
+
+/// Flips a byte of the record that holds the text, in whichever segment it lies.
+fn damage(data: &Path, text: &[u8]) {
+    let folder = data.join("lane-00");
+    for entry in std::fs::read_dir(&folder).expect("a lane's folder lists") {
+        let path = entry.expect("an entry").path();
+        let mut bytes = std::fs::read(&path).expect("a segment reads");
+        if let Some(at) = bytes.windows(text.len()).position(|window| window == text) {
+            bytes[at] ^= 1;
+            std::fs::write(&path, bytes).expect("a segment can be written");
+            return;
+        }
+    }
+    panic!("no file in {} holds {:?}", folder.display(), String::from_utf8_lossy(text));
+}
+
+#[test]
+fn holes_are_named_and_passed_over() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let data = folder.path().join("data");
+    let node = Node::start(&data, &["node.lanes=1"]);
+    let sent: Vec<_> = (0..300).map(|number| named(0, number, 200)).collect();
+    let socket = packets::source(node.udp());
+    for (round, packets) in sent.chunks(100).enumerate() {
+        packets::send(&socket, packets);
+        node.settled((round as u64 + 1) * 100);
+    }
+    node.stop();
+    damage(&data, &named(0, 150, 200));
+
+    let verified = call(["verify", &text_of(&data)]);
+    check_end(&verified, 1, &["damage"]);
+    let output = cat(&data, &[]);
+    let printed: Vec<usize> =
+        output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(|line| packets::name_of(line).1).collect();
+    let missing: Vec<usize> = (0..300).filter(|number| !printed.contains(number)).collect();
+    let (Some(first), Some(last)) = (missing.first(), missing.last()) else { panic!("the damaged record is printed: {}", said(&output)) };
+    assert!(missing.contains(&150) && missing.len() == last - first + 1 && missing.len() <= 100, "one batch is missing: {missing:?}");
+    let named_range = format!("offsets {first} to {last} do not hold");
+    assert!(said(&output).contains(&named_range), "{named_range}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(printed.is_sorted(), "what is printed is in order");
+
+    // A start makes it a hole: the offsets stay taken, and everything else is served and printed as before.
+    let node = Node::start(&data, &["node.lanes=1"]);
+    let served: Vec<usize> = super::values(&node, 0).iter().map(|value| packets::name_of(value).1).collect();
+    assert_eq!(served, printed, "what the node serves is what is printed");
+    node.stop();
+    assert_eq!(cat(&data, &[]).stdout, output.stdout, "after the start");
+    check_end(&call(["verify", &text_of(&data)]), 1, &["DAMAGE", "cannot be read"]);
+}
