@@ -4,6 +4,7 @@ mod binaries;
 mod generator;
 pub mod guard;
 mod http;
+pub mod kafka;
 mod node;
 pub mod threads;
 

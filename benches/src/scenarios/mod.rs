@@ -10,6 +10,7 @@ mod recovery;
 mod rings;
 mod single;
 mod throughput;
+mod versus_kafka;
 
 use crate::bench::Bench;
 use crate::figures::Row;
@@ -20,21 +21,31 @@ pub struct Scenario {
     pub name: &'static str,
     /// What it measures.
     pub what: &'static str,
+    /// Whether `all` and `smoke` measure it too; else it needs more than this project, and runs when it is named.
+    pub is_own: bool,
     /// Measures it.
     pub run: fn(&Bench) -> Result<Vec<Row>, String>,
 }
 
-const ALL: [Scenario; 9] = [
-    Scenario { name: "gso64", what: "64 B in trains, durable records against receiving alone", run: gso64::run },
-    Scenario { name: "gso1400", what: "1400 B in trains, durable bytes against receiving and writing alone", run: gso1400::run },
-    Scenario { name: "single", what: "one packet a send, the rate without loss against the sender's own", run: single::run },
-    Scenario { name: "latency", what: "receive stamp to durable against the disk's own write and sync", run: latency::run },
-    Scenario { name: "history", what: "one client reading history against reading the files", run: history::run },
-    Scenario { name: "memory", what: "resident size over a soak", run: memory::run },
-    Scenario { name: "recovery", what: "recovery of a large log, with and without sidecars", run: recovery::run },
-    Scenario { name: "idle", what: "processor time of a node with nothing to do", run: idle::run },
-    Scenario { name: "rings", what: "the rings alone", run: rings::run },
+const ALL: [Scenario; 10] = [
+    own("gso64", "64 B in trains, durable records against receiving alone", gso64::run),
+    own("gso1400", "1400 B in trains, durable bytes against receiving and writing alone", gso1400::run),
+    own("single", "one packet a send, the rate without loss against the sender's own", single::run),
+    own("latency", "receive stamp to durable against the disk's own write and sync", latency::run),
+    own("history", "one client reading history against reading the files", history::run),
+    own("memory", "resident size over a soak", memory::run),
+    own("recovery", "recovery of a large log, with and without sidecars", recovery::run),
+    own("idle", "processor time of a node with nothing to do", idle::run),
+    own("rings", "the rings alone", rings::run),
+    Scenario {
+        is_own: false,
+        ..own("versus-kafka", "Apache Kafka's own broker beside the appliance, by its own client", versus_kafka::run)
+    },
 ];
+
+const fn own(name: &'static str, what: &'static str, run: fn(&Bench) -> Result<Vec<Row>, String>) -> Scenario {
+    Scenario { name, what, is_own: true, run }
+}
 
 /// The scenarios that a name stands for.
 ///
@@ -42,7 +53,7 @@ const ALL: [Scenario; 9] = [
 /// No scenario is called so.
 pub fn chosen(name: &str) -> Result<Vec<&'static Scenario>, String> {
     let all = matches!(name, "all" | "smoke");
-    let chosen: Vec<&Scenario> = ALL.iter().filter(|scenario| all || scenario.name == name).collect();
+    let chosen: Vec<&Scenario> = ALL.iter().filter(|scenario| all && scenario.is_own || scenario.name == name).collect();
     if chosen.is_empty() {
         let names: Vec<&str> = ALL.iter().map(|scenario| scenario.name).collect();
         return Err(format!("no scenario is called {name}; there are {}, all and smoke", names.join(", ")));
