@@ -1,5 +1,6 @@
 //! One scenario a file: what is loaded, what is measured beside it, and the bar.
 
+mod connections;
 mod gso1400;
 mod gso64;
 mod history;
@@ -9,6 +10,7 @@ mod memory;
 mod recovery;
 mod rings;
 mod single;
+mod tails;
 mod throughput;
 mod versus_kafka;
 
@@ -27,12 +29,14 @@ pub struct Scenario {
     pub run: fn(&Bench) -> Result<Vec<Row>, String>,
 }
 
-const ALL: [Scenario; 10] = [
+const ALL: [Scenario; 12] = [
     own("gso64", "64 B in trains, durable records against receiving alone", gso64::run),
     own("gso1400", "1400 B in trains, durable bytes against receiving and writing alone", gso1400::run),
     own("single", "one packet a send, the rate without loss against the sender's own", single::run),
     own("latency", "receive stamp to durable against the disk's own write and sync", latency::run),
     own("history", "one client reading history against reading the files", history::run),
+    own("tails", "eight consumers at the end of a partition beside packets", tails::run),
+    own("connections", "memory of idle Kafka connections", connections::run),
     own("memory", "resident size over a soak", memory::run),
     own("recovery", "recovery of a large log, with and without sidecars", recovery::run),
     own("idle", "processor time of a node with nothing to do", idle::run),

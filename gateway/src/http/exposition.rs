@@ -97,6 +97,8 @@ fn log(out: &mut Exposition<'_>, report: &MetricsReport) -> fmt::Result {
     out.gauges("volume_free_bytes", "Bytes free in the volume's file system", by_name("volume", &report.volume_free_bytes).into_iter())?;
     out.histogram("fdatasync_duration_seconds", "Duration of fdatasync", report.fdatasync_duration.as_ref())?;
     out.histogram("durable_latency_seconds", "From receipt to durable", report.durable_latency.as_ref())?;
+    out.counter("consumed_bytes", "Bytes of batches handed to consumers", report.consumed_bytes)?;
+    out.counter("consumed_copied_bytes", "Bytes that were copied in memory on the way to consumers", report.copied_bytes)?;
     out.gauges(
         "log_position",
         "Positions of a lane as block sequences",
@@ -166,6 +168,11 @@ impl Exposition<'_> {
     fn gauge(&mut self, name: &str, help: &str, value: impl Value) -> fmt::Result {
         let mut metric = self.encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
         value.write(&mut metric)
+    }
+
+    fn counter(&mut self, name: &str, help: &str, count: u64) -> fmt::Result {
+        let mut metric = self.encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        metric.encode_counter::<NoLabelSet, u64, u64>(&count, None)
     }
 
     fn gauges<L: EncodeLabelSet, V: Value>(&mut self, name: &str, help: &str, series: impl Iterator<Item = (L, V)>) -> fmt::Result {

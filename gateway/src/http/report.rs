@@ -230,6 +230,10 @@ pub struct MetricsReport {
     pub fdatasync_duration: Option<HistogramReport>,
     /// `headworks_durable_latency_seconds`.
     pub durable_latency: Option<HistogramReport>,
+    /// `headworks_consumed_bytes_total`: batches handed to consumers.
+    pub consumed_bytes: u64,
+    /// `headworks_consumed_copied_bytes_total`: of these, bytes that were copied in memory on the way.
+    pub copied_bytes: u64,
     /// `headworks_log_position{lane,position}`, block sequences.
     pub log_positions: Vec<LanePosition>,
     /// `headworks_replication_lag_bytes{peer}` and `headworks_replication_lag_seconds{peer}`.

@@ -22,4 +22,4 @@ mod writes;
 mod tests;
 
 pub use door::{DoorParts, Grow, Outgoing, Submit};
-pub use store::{Lane, LaneStore, Unreadable};
+pub use store::{Lane, LaneStore, Reads};

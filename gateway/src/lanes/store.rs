@@ -40,16 +40,40 @@ pub(super) struct Reading<D> {
     pub disk: Arc<D>,
 }
 
-/// Batches that a reader met on this node and that do not hold; shared with the metrics.
+/// What reading came to; shared with the metrics. Each number stands for itself.
 #[derive(Debug, Clone, Default)]
-pub struct Unreadable(Arc<AtomicU64>);
+pub struct Reads(Arc<ReadCounts>);
 
-impl Unreadable {
-    /// Batches passed over so far.
+#[derive(Debug, Default)]
+struct ReadCounts {
+    unreadable: AtomicU64,
+    copied_bytes: AtomicU64,
+    read_bytes: AtomicU64,
+}
+
+impl Reads {
+    /// Batches that did not hold and were passed over.
     #[must_use]
-    pub fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+    pub fn unreadable(&self) -> u64 {
+        self.0.unreadable.load(Ordering::Relaxed)
     }
+
+    /// Bytes of batches that were copied out of ring slots. What comes from segments is read to where it is sent from.
+    #[must_use]
+    pub fn copied_bytes(&self) -> u64 {
+        self.0.copied_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of batches that were handed to consumers.
+    #[must_use]
+    pub fn read_bytes(&self) -> u64 {
+        self.0.read_bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// Bytes of batches together.
+fn bytes_of(batches: &[Bytes]) -> u64 {
+    batches.iter().map(|bytes| bytes.len() as u64).sum()
 }
 
 /// Where a partition lives: the lane, and its place in the lane's tables.
@@ -73,7 +97,7 @@ pub struct LaneStore<D> {
     pub(super) commits: Commits,
     pub(super) sidecars: Sidecars,
     hints: RefCell<HashMap<At, Hint>>,
-    unreadable: Unreadable,
+    reads: Reads,
 }
 
 impl<D: Disk + Send + Sync + 'static> LaneStore<D>
@@ -82,7 +106,7 @@ where
 {
     /// Over the lanes; `commits` is rung by the log loop after each group commit.
     #[must_use]
-    pub fn new(lanes: Vec<Lane<D>>, commits: Wake, unreadable: Unreadable) -> LaneStore<D> {
+    pub fn new(lanes: Vec<Lane<D>>, commits: Wake, reads: Reads) -> LaneStore<D> {
         let mut topics: BTreeMap<String, Vec<(u32, At)>> = BTreeMap::new();
         for (lane, parts) in lanes.iter().enumerate() {
             for (place, partition) in parts.view.partitions.iter().enumerate() {
@@ -111,7 +135,7 @@ where
             commits: Commits::new(commits),
             sidecars: Sidecars::default(),
             hints: RefCell::default(),
-            unreadable,
+            reads,
         }
     }
 
@@ -173,6 +197,7 @@ where
     async fn fresh(&self, lane: &Reading<D>, file: headworks_log::FileNumber, batches: &[Found]) -> Option<Outcome> {
         let copied = copy_tail(&lane.readers, batches);
         if !copied.is_empty() {
+            self.reads.0.copied_bytes.fetch_add(bytes_of(&copied), Ordering::Relaxed);
             return Some(Outcome::Batches(copied));
         }
         Some(self.judge(files::read(&lane.disk, file, lane.view.epoch, batches.iter().map(|found| found.entry).collect()).await))
@@ -203,7 +228,7 @@ where
         let batches: Vec<Bytes> = read.into_iter().map_while(|read| read.bytes).collect();
         match first {
             Some(entry) if batches.is_empty() => {
-                if self.unreadable.0.fetch_add(1, Ordering::Relaxed) == 0 {
+                if self.reads.0.unreadable.fetch_add(1, Ordering::Relaxed) == 0 {
                     tracing::error!(partition = %entry.partition, offset = entry.base_offset, records = entry.records, "a batch \
                         does not hold and is passed over; `headworks verify` lists all damage");
                 }
@@ -262,7 +287,9 @@ where
         if from < state.log_start || from > state.high_watermark {
             return Err(ReadError::OutOfRange(state));
         }
-        self.read_at(at, from.unsigned_abs(), bytes_max).await
+        let batches = self.read_at(at, from.unsigned_abs(), bytes_max).await?;
+        self.reads.0.read_bytes.fetch_add(bytes_of(&batches), Ordering::Relaxed);
+        Ok(batches)
     }
 
     async fn offset_at_time(&self, topic: &str, partition: i32, time_ms: i64) -> Result<Option<TimedOffset>, ReadError> {

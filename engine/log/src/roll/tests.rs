@@ -256,7 +256,9 @@ fn a_segment_is_closed_when_its_first_record_is_a_quarter_of_the_age_old() {
 fn age_alone_waits_for_nothing() {
     let aged = Config { limits: Limits { size_bytes: u64::MAX, age_ns: Some(1) }, ..config(100) };
     let mut rig = Rig::ready(aged);
-    (0..3).for_each(|_| drop(rig.append()));
+    for _ in 0..3 {
+        rig.append();
+    }
     rig.settle();
     assert_eq!(rig.room(), Room::Roll);
     rig.log.spares.clear();

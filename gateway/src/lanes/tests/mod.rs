@@ -136,7 +136,7 @@ fn a_rotten_batch_is_counted_and_passed_over_and_nothing_false_is_served() {
         let seen = read_all(&store, 0, 1 << 20).await;
         assert_eq!(seen.len(), 110, "two batches of five are missing: {seen:?}");
         assert!(seen.is_sorted());
-        assert_eq!(rig.unreadable.count(), 2);
+        assert_eq!(rig.reads.unreadable(), 2);
     });
 }
 

@@ -1,6 +1,6 @@
 //! A lane in memory: the real log machine and the real slot ring over files that are vectors.
 
-use crate::lanes::{DoorParts, Lane, LaneStore, Outgoing, Unreadable};
+use crate::lanes::{DoorParts, Lane, LaneStore, Outgoing, Reads};
 use bytes::Bytes;
 use headworks_format::block::{self, BLOCK_BYTES_MAX, HEAD_BYTES, Seal};
 use headworks_format::checkpoint::Partition;
@@ -106,7 +106,7 @@ pub struct Rig {
     pub log: Log,
     pub disk: Memory,
     pub commits: Wake,
-    pub unreadable: Unreadable,
+    pub reads: Reads,
     filler: Filler,
     drain: Drain,
     readers: Readers,
@@ -138,7 +138,7 @@ impl Rig {
             log,
             disk: Memory::default(),
             commits: Wake::new().expect("an eventfd"),
-            unreadable: Unreadable::default(),
+            reads: Reads::default(),
             filler,
             drain,
             readers,
@@ -154,7 +154,7 @@ impl Rig {
     pub fn store(&self) -> LaneStore<Memory> {
         let lane =
             Lane { view: Arc::clone(self.log.view()), readers: self.readers.clone(), disk: Arc::new(self.disk.clone()), door: shut() };
-        LaneStore::new(vec![lane], self.commits.clone(), self.unreadable.clone())
+        LaneStore::new(vec![lane], self.commits.clone(), self.reads.clone())
     }
 
     /// The store over the lane as if every slot had been overwritten: everything is read from files.
@@ -162,7 +162,7 @@ impl Rig {
         let region = Arc::new(Region::map(SLOTS * BLOCK_BYTES_MAX).expect("memory"));
         let (_, _, readers) = slot_ring(region, SLOTS, BLOCK_BYTES_MAX);
         let lane = Lane { view: Arc::clone(self.log.view()), readers, disk: Arc::new(self.disk.clone()), door: shut() };
-        LaneStore::new(vec![lane], self.commits.clone(), self.unreadable.clone())
+        LaneStore::new(vec![lane], self.commits.clone(), self.reads.clone())
     }
 
     /// The store over the lane, and the lane's side of its door, which takes so many batches at once.
@@ -179,7 +179,7 @@ impl Rig {
             producers: Vec::new(),
         };
         let lane = Lane { view: Arc::clone(self.log.view()), readers: self.readers.clone(), disk: Arc::new(self.disk.clone()), door };
-        let store = LaneStore::new(vec![lane], self.commits.clone(), self.unreadable.clone());
+        let store = LaneStore::new(vec![lane], self.commits.clone(), self.reads.clone());
         (store, Desk { incoming, returned, receipts, growing })
     }
 

@@ -13,7 +13,7 @@ use crate::config::{Config, Lanes};
 use headworks_format::LaneId;
 use headworks_format::block::BLOCK_BYTES_MAX;
 use headworks_format::checkpoint::Producer;
-use headworks_gateway::lanes::{Lane, LaneStore, Unreadable};
+use headworks_gateway::lanes::{Lane, LaneStore, Reads};
 use headworks_ingest::turn::{IngestParts, Progress, Stop};
 use headworks_io::fatal::Reason;
 use headworks_io::{Clock, Volume, Wake, cpus};
@@ -277,7 +277,7 @@ fn watched(
         listeners: sockets.status(config)?,
         volume: Arc::clone(volume),
         segment_bytes: directory.state.segment_bytes,
-        unreadable: Unreadable::default(),
+        reads: Reads::default(),
         unobserved: directory.state.unobserved.clone(),
         warnings: Mutex::new(Vec::new()),
         ready_ns: AtomicU64::new(0),
@@ -286,7 +286,7 @@ fn watched(
 
 /// The store that the gateway serves, made on the gateway's thread.
 pub fn store(lanes: Vec<Lane<LaneDisk>>, commits: Wake, watched: &Watched) -> LaneStore<LaneDisk> {
-    LaneStore::new(lanes, commits, watched.unreadable.clone())
+    LaneStore::new(lanes, commits, watched.reads.clone())
 }
 
 const _: () = assert!(BLOCK_BYTES_MAX >= 1 << 20);

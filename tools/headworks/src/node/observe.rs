@@ -5,7 +5,7 @@ use headworks_gateway::http::report::{
     CauseCount, HistogramReport, LaneLedger, LanePosition, LaneRatio, LaneStatus, LedgerReport, ListenerImbalance, ListenerLaneCount,
     ListenerLedger, ListenerStatus, MetricsReport, NamedCount, PartitionStatus, Run, Span, StatusReport, StreamStatus, VolumeStatus,
 };
-use headworks_gateway::lanes::Unreadable;
+use headworks_gateway::lanes::Reads;
 use headworks_ingest::tcp::end::{NAMES, Tally};
 use headworks_io::{Clock, Volume};
 use headworks_lane::{Gauges, Snapshot};
@@ -59,8 +59,8 @@ pub struct Watched {
     pub volume: Arc<Volume>,
     /// Bytes of a segment.
     pub segment_bytes: u64,
-    /// Batches that a reader met and that do not hold.
-    pub unreadable: Unreadable,
+    /// What reading came to.
+    pub reads: Reads,
     /// Intervals in which nobody listened, {from, to} in ns since 1970.
     pub unobserved: Vec<(u64, u64)>,
     /// Sentences for the operator.
@@ -78,7 +78,7 @@ fn warnings(watched: &Watched) -> Vec<String> {
             lane.view.lane
         ));
     }
-    let unreadable = watched.unreadable.count();
+    let unreadable = watched.reads.unreadable();
     if unreadable > 0 {
         warnings.push(format!("{unreadable} batches could not be read and were passed over; stop the node and run `headworks verify`"));
     }
@@ -211,6 +211,8 @@ impl Observed for Observer {
             volume_free_bytes: vec![NamedCount { name: path, count: volume.free_bytes }],
             fdatasync_duration: histogram(watched.lanes.iter().map(|lane| lane.gauges.sync_duration.snapshot())),
             durable_latency: histogram(watched.lanes.iter().map(|lane| lane.gauges.durable_latency.snapshot())),
+            consumed_bytes: watched.reads.read_bytes(),
+            copied_bytes: watched.reads.copied_bytes(),
             log_positions: watched.lanes.iter().flat_map(positions).collect(),
             role: "single".into(),
             epoch: watched.epoch,
