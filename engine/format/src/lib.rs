@@ -10,6 +10,7 @@
 //!   block               head page (header, directory) | payload | zero padding, tail stamp
 //!     batch             Kafka record batch v2, verbatim
 //! sidecar               a rolled segment's end, holes and dense index      (lane-NN/NNNNNN.idx)
+//! register              who is primary of a pair, in which epoch, with whom in sync: kept by its arbiter
 //! ```
 #![forbid(unsafe_code)]
 
@@ -21,6 +22,7 @@ pub mod block;
 pub mod checkpoint;
 pub mod checksum;
 pub mod record;
+pub mod register;
 pub mod render;
 pub mod segment;
 pub mod sidecar;

@@ -2,7 +2,7 @@
 //! specification cannot say anything else than the code.
 
 use crate::units::{EPOCH_MAX, OFFSET_MAX};
-use crate::{Field, batch, block, checkpoint, segment, sidecar, superblock};
+use crate::{Field, batch, block, checkpoint, register, segment, sidecar, superblock};
 use core::fmt::Write as _;
 
 /// Every table of `FORMAT.md` with its name: the structures, then counters and limits.
@@ -29,6 +29,7 @@ pub fn structures() -> Vec<(&'static str, &'static [Field])> {
         ("Index entry", sidecar::IndexEntry::FIELDS),
         ("Hole", sidecar::HoleEntry::FIELDS),
         ("Superblock copy", superblock::SuperblockPage::FIELDS),
+        ("Register record", register::RegisterRecord::FIELDS),
     ]
 }
 

@@ -3,7 +3,8 @@
 
 use crate::block::{self, COUNTERS, HEAD_BYTES, Placed, Seal, Stamp};
 use crate::{
-    Chain, Epoch, Field, LaneId, Nonce, PairId, PartitionId, Sequence, batch, checksum, record, render, segment, sidecar, superblock,
+    Chain, Epoch, Field, LaneId, Nonce, PairId, PartitionId, Sequence, batch, checksum, record, register, render, segment, sidecar,
+    superblock,
 };
 use proptest::prelude::*;
 
@@ -197,6 +198,7 @@ fn bytes_are_frozen() {
         ("record page", segment::tests::record_page()),
         ("sidecar", sidecar::tests::sample().encode()),
         ("superblock copy", superblock::tests::state(3).encode()),
+        ("register record", register::tests::register(3).encode().to_vec()),
     ];
     let found: Vec<_> = structures.iter().map(|(name, bytes)| (*name, fingerprint(bytes))).collect();
     let frozen = [
@@ -206,6 +208,7 @@ fn bytes_are_frozen() {
         ("record page", "8f9d46cc4eded6a06f692b346cc07f01"),
         ("sidecar", "2a25ef92760e6d858d6604b4b7e9d919"),
         ("superblock copy", "192b54fd9099d3b811594d25d78166cb"),
+        ("register record", "bd6f32ed68159aeced377a07ffcbe396"),
     ];
     assert_eq!(found, frozen.map(|(name, print): (&str, &str)| (name, print.to_owned())));
 }

@@ -63,7 +63,7 @@ pub const OFFSET_MAX: u64 = i64::MAX.cast_unsigned();
 /// Hash over the 256 bytes of a block's header, carried by the block after it: the log is one chain.
 ///
 /// The first 16 bytes of SHA-256 (FIPS 180-4). Once a block, so its cost does not matter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Chain(pub [u8; 16]);
 
 impl Chain {

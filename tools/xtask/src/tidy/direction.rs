@@ -18,11 +18,12 @@ pub const EDGES: &[(&str, &[&str])] = &[
     ("lane", &["format", "ledger", "ring", "log", "io"]),
     ("ingest", &["format", "ledger", "ring", "io"]),
     ("gateway", &["format", "ledger", "log", "ring", "io"]),
+    ("replicator", &["format", "log", "ring", "io"]),
     ("sim", &["format", "log"]),
     ("benches", &["format", "ring", "io", "lane", "ingest", "log", "ledger"]),
     ("loadgen", &[]),
     ("xtask", &[]),
-    ("headworks", &["format", "ledger", "ring", "log", "io", "lane", "ingest", "gateway", "sim"]),
+    ("headworks", &["format", "ledger", "ring", "log", "io", "lane", "ingest", "gateway", "replicator", "sim"]),
 ];
 
 /// What tests alone may see beyond that: the test that steps whole turns under a counting allocator needs `unsafe`, which
@@ -30,7 +31,8 @@ pub const EDGES: &[(&str, &[&str])] = &[
 const TEST_EDGES: &[(&str, &[&str])] = &[("io", &["format", "ledger", "log", "lane", "ingest"])];
 
 /// Pure crates that have an edge: the only files in them that may name the crate that talks to the kernel.
-const EDGE_FILES: &[(&str, &[&str])] = &[("ingest/src/", &["ingest/src/turn.rs", "ingest/src/udp/", "ingest/src/tcp/edge"])];
+const EDGE_FILES: &[(&str, &[&str])] =
+    &[("ingest/src/", &["ingest/src/turn.rs", "ingest/src/udp/", "ingest/src/tcp/edge"]), ("replicator/src/", &["replicator/src/link"])];
 
 /// Every dependency on a crate of ours is in the table.
 pub fn arrows_point_down(tree: &Tree) -> Vec<Finding> {
