@@ -10,6 +10,7 @@ use crate::batches::{BATCHES_A_TURN_MAX, Batches, Inbox};
 use crate::intake::Intake;
 use crate::offer::{Offered, Until};
 use crate::seal;
+use crate::tcp::acks::Reached;
 use crate::tcp::edge::{Connections, ListenTcp};
 use crate::udp::{Listen, Sockets};
 use headworks_format::block::COUNTERS;
@@ -47,8 +48,12 @@ pub struct IngestSetup {
 pub trait Progress: Send + Sync {
     /// Blocks submitted and not yet written.
     fn writing(&self) -> u64;
-    /// Slots whose blocks were submitted.
+    /// Whether the log has no room for want of space on the volume.
     fn disk_full(&self) -> bool;
+    /// Ring slots below this number hold blocks that every other required member of the pair has in memory.
+    fn shared_slots(&self) -> u64;
+    /// Ring slots below this number hold committed blocks.
+    fn committed_slots(&self) -> u64;
 }
 
 /// The loop's parts, made on any thread.
@@ -159,7 +164,8 @@ impl IngestLoop {
         let woken = self.sort(reaped, now_ns);
         let taken = self.take(now_ns) + self.take_batches(now_ns);
         let sealed = self.seal_if_due(now_ns);
-        let told = self.tcp.tick(&mut self.ring, self.filler.released(), now_ns);
+        let reached = self.reached();
+        let told = self.tcp.tick(&mut self.ring, reached, now_ns);
         self.account(now_ns);
         self.udp.arm(&mut self.ring);
         let armed = self.tcp.arm(&mut self.ring);
@@ -239,6 +245,16 @@ impl IngestLoop {
         taken
     }
 
+    fn reached(&mut self) -> Reached {
+        let (peer_memory, committed) = (self.progress.shared_slots(), self.progress.committed_slots());
+        Reached { durable: self.filler.released(), peer_memory, committed }
+    }
+
+    fn has_counts_to_tell(&mut self) -> bool {
+        let reached = self.reached();
+        self.tcp.has_news(reached)
+    }
+
     fn seal_state(&self, now_ns: u64) -> seal::State {
         seal::State {
             awaited: self.intake.is_awaited(),
@@ -289,7 +305,7 @@ impl IngestLoop {
             || !self.control.is_empty()
             || (!self.inbox.is_empty() && !self.inbox.is_held())
             || ((self.udp.is_held() || self.tcp.is_held() || self.inbox.is_held()) && self.filler.claim().is_some())
-            || self.tcp.has_news(self.filler.released())
+            || self.has_counts_to_tell()
         {
             self.wake.unpark();
             return;

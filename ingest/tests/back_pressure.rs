@@ -30,6 +30,14 @@ impl Progress for Standing {
     fn disk_full(&self) -> bool {
         false
     }
+
+    fn shared_slots(&self) -> u64 {
+        0
+    }
+
+    fn committed_slots(&self) -> u64 {
+        0
+    }
 }
 
 fn build() -> (IngestLoop, Drain, Book, SocketAddr) {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use headworks_format::{LaneId, PairId};
 use headworks_io::{Volume, VolumeError};
-use headworks_lane::{LaneSetup, lane_folder, open_lane};
+use headworks_lane::{LaneSetup, Part, lane_folder, open_lane};
 use headworks_log::retain::Limits;
 
 use super::throughput;
@@ -81,6 +81,7 @@ fn recover(bench: &Bench, data: &Path, retention_bytes: u64) -> Result<Recovered
         depth: 8,
         segment_bytes: bench.scale.segment_bytes,
         limits: Limits { size_bytes: retention_bytes, age_ns: None },
+        part: Part::Alone,
     };
     let started = Instant::now();
     let lane = open_lane(&volume, LaneId(0), &setup).map_err(|error| error.to_string())?;

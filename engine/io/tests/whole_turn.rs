@@ -17,7 +17,7 @@ use headworks_ingest::tcp::framing::Framing;
 use headworks_ingest::turn::{IngestLoop, IngestParts, IngestSetup, Progress};
 use headworks_ingest::udp::Listen;
 use headworks_io::{ArrivalFilter, Policy, UdpSetup, Volume, Wake, tcp_group, udp_listener};
-use headworks_lane::{LaneSetup, LogLoop, LoopParts, LoopSetup, open_lane};
+use headworks_lane::{LaneSetup, LogLoop, LoopParts, LoopSetup, Part, open_lane};
 use headworks_ledger::{Book, Counts};
 use headworks_log::LaneView;
 use headworks_log::retain::Limits;
@@ -65,6 +65,14 @@ impl Progress for LaneProgress {
     fn disk_full(&self) -> bool {
         false
     }
+
+    fn shared_slots(&self) -> u64 {
+        self.0.positions.shared_slots.load()
+    }
+
+    fn committed_slots(&self) -> u64 {
+        self.0.positions.committed_slots.load()
+    }
 }
 
 /// A lane with a UDP and a TCP listener, both loops in hand.
@@ -79,7 +87,7 @@ struct Lane {
 fn build(directory: &std::path::Path) -> Lane {
     let volume = Arc::new(Volume::lock(directory).unwrap());
     let limits = Limits { size_bytes: 4 * SEGMENT_BYTES, age_ns: None };
-    let setup = LaneSetup { pair: PairId(1), slots: 8, depth: 4, segment_bytes: SEGMENT_BYTES, limits };
+    let setup = LaneSetup { pair: PairId(1), slots: 8, depth: 4, segment_bytes: SEGMENT_BYTES, limits, part: Part::Alone };
     let partition = Partition { id: PartitionId(0), stream: "events".into(), number: 0, next_offset: 0, log_start: 0 };
     let lane = open_lane(&volume, LaneId(0), &setup).unwrap();
     let (lane, ends) = lane.join(&volume, &setup, Epoch(1), vec![partition]).unwrap();
@@ -128,6 +136,8 @@ fn build(directory: &std::path::Path) -> Lane {
         seed: 1,
         control: message_ring(1).1,
         grow: message_ring(1).1,
+        shipper: None,
+        led: std::sync::mpsc::channel().0,
     };
     let setup = LoopSetup { segment_bytes: SEGMENT_BYTES, cpu: None, idle: Policy::Spin, fixed_buffers: true };
     Lane { ingest, log: LogLoop::new(parts, &setup).unwrap(), udp: (book, local), tcp: (tcp_book, connected), view }

@@ -19,8 +19,8 @@ mod writer;
 
 pub use disk::{LaneDisk, replace};
 pub use histogram::{Histogram, Snapshot};
-pub use open::{LaneEnds, LaneParts, LaneSetup, OpenError, OpenedLane, lane_folder, open_lane};
-pub use turn::{Control, Grow, LogLoop, LoopParts, LoopSetup};
+pub use open::{LaneEnds, LaneParts, LaneSetup, OpenError, OpenedLane, Part, lane_folder, open_lane};
+pub use turn::{Control, Grow, Led, LogLoop, LoopParts, LoopSetup};
 pub use writer::Gauges;
 
 #[cfg(test)]

@@ -6,11 +6,22 @@ use headworks_format::checkpoint::Partition;
 use headworks_format::{Epoch, LaneId, PairId, block, sidecar};
 use headworks_io::{Volume, VolumeError, Wake};
 use headworks_log::append::{Config, RECEIPTS_MAX};
-use headworks_log::recover::Rules;
+use headworks_log::recover::{Rules, reopen};
 use headworks_log::retain::Limits;
 use headworks_log::{Disk, DiskError, Log, Receipt, Recovered, recover};
 use headworks_ring::{Drain, Filler, Readers, Receiver, Region, Sender, message_ring, slot_ring};
 use std::sync::Arc;
+
+/// What a node's lanes are opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// To be appended to, by the only member of the in-sync set.
+    Alone,
+    /// To be appended to, by a member of a pair: what is durable here is committed once the other says so.
+    Primary,
+    /// To follow another node.
+    Follower,
+}
 
 /// What is the same for every lane of a node.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +36,8 @@ pub struct LaneSetup {
     pub segment_bytes: u64,
     /// What one lane keeps.
     pub limits: Limits,
+    /// What the lanes are opened for.
+    pub part: Part,
 }
 
 /// Why a lane cannot be opened.
@@ -80,6 +93,8 @@ pub struct OpenedLane {
     pub files_max: u32,
     /// Tells producers where their batches were put.
     pub receipts: Sender<Receipt>,
+    /// Whether what comes through the ring was stamped by another node.
+    pub following: bool,
 }
 
 /// What others hold of a lane.
@@ -104,7 +119,7 @@ pub fn lane_folder(lane: LaneId) -> String {
 /// The folder or its files cannot be used.
 pub fn open_lane(volume: &Volume, lane: LaneId, setup: &LaneSetup) -> Result<LaneParts, OpenError> {
     let mut disk = lane_disk(volume, lane).map_err(OpenError::Volume)?;
-    let rules = Rules { lane, segment_bytes: setup.segment_bytes, window_bytes: setup.window_bytes(), alone: true };
+    let rules = Rules { lane, segment_bytes: setup.segment_bytes, window_bytes: setup.window_bytes(), alone: setup.part == Part::Alone };
     let recovered = recover(&mut disk, &rules).map_err(OpenError::Disk)?;
     Ok(LaneParts { lane, disk, recovered })
 }
@@ -139,16 +154,24 @@ impl LaneParts {
         epoch: Epoch,
         partitions: Vec<Partition>,
     ) -> Result<(OpenedLane, LaneEnds), OpenError> {
+        let LaneParts { lane, mut disk, mut recovered } = self;
+        if setup.part != Part::Alone {
+            let hint = recovered.committed_hint;
+            recovered.take_back(&disk, hint).map_err(OpenError::Disk)?;
+        }
+        if setup.part == Part::Follower {
+            recovered.reopened = reopen(&mut disk, &mut recovered).map_err(OpenError::Disk)?;
+        }
         let slots_bytes = setup.slots * block::BLOCK_BYTES_MAX;
         let region = Arc::new(Region::map(slots_bytes).map_err(OpenError::Memory)?);
         let (filler, drain, readers) = slot_ring(region, setup.slots, block::BLOCK_BYTES_MAX);
-        let segments_max = setup.segments_max(&self.recovered);
-        let highest = self.disk.files().map_err(OpenError::Disk)?.last().map_or(0, |(file, _)| file.0);
+        let segments_max = setup.segments_max(&recovered);
+        let highest = disk.files().map_err(OpenError::Disk)?.last().map_or(0, |(file, _)| file.0);
         // As many as may be asked for: the log loop never finds it full.
         let (receipts, receipts_received) = message_ring(RECEIPTS_MAX);
         let config = Config {
             pair: setup.pair,
-            lane: self.lane,
+            lane,
             epoch,
             window_bytes: setup.window_bytes(),
             depth: setup.depth,
@@ -159,16 +182,20 @@ impl LaneParts {
             limits: setup.limits,
         };
         let opened = OpenedLane {
-            log: Log::start(config, &self.recovered, partitions),
+            log: Log::start(config, &recovered, partitions),
             drain,
-            disk: self.disk,
-            disk_for_files: lane_disk(volume, self.lane).map_err(OpenError::Volume)?,
+            disk,
+            disk_for_files: lane_disk(volume, lane).map_err(OpenError::Volume)?,
             producer: Wake::new().map_err(OpenError::Memory)?,
             gauges: Gauges::default(),
             segment_bytes: setup.segment_bytes,
             files_max: highest + 1 + u32::try_from(segments_max).unwrap_or(u32::MAX / 2),
             receipts,
+            following: setup.part == Part::Follower,
         };
+        if setup.part != Part::Alone {
+            opened.log.view().gate.set(recovered.committed, recovered.committed);
+        }
         Ok((opened, LaneEnds { filler, readers, receipts: receipts_received }))
     }
 }

@@ -3,17 +3,18 @@
 use crate::disk::LaneDisk;
 use crate::files::{self, Files, ORDERS_MAX, Order, Reply};
 use crate::open::OpenedLane;
-use crate::writer::{Buffers, Gauges, Job, Nonces, Writer};
+use crate::writer::{Buffers, Gauges, Job, Nonces, Place, Wakes, Writer};
+use headworks_format::Epoch;
 use headworks_format::block::{COUNTERS, block_bytes_for};
-use headworks_format::checkpoint::{self, Partition};
+use headworks_format::checkpoint::{self, Partition, Producer};
 use headworks_format::segment::PAGE_BYTES;
 use headworks_io::fatal::{Reason, fatal};
 use headworks_io::idle::{Idle, Policy, Step};
 use headworks_io::{Clock, Completion, FileSlot, Optional, Pages, RegionSlot, Registered, Ring, RingSetup, Token, Volume, Wake};
 use headworks_log::view::PartitionView;
 use headworks_ring::{Receiver, Region, Sender, message_ring};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -36,6 +37,26 @@ pub enum Control {
         /// The lane's final counters.
         counters: [u64; COUNTERS],
     },
+    /// Nothing more is followed: once all of it is durable the lane's log is this node's to append to. Answered by [`Led`].
+    Lead {
+        /// Place of the lane.
+        lane: usize,
+        /// The epoch that this node took.
+        epoch: Epoch,
+    },
+}
+
+/// What a lane was when it began to lead.
+#[derive(Debug, Clone)]
+pub struct Led {
+    /// Place of the lane.
+    pub lane: usize,
+    /// Number of the first block of the new epoch.
+    pub next: u64,
+    /// Counters of the last block.
+    pub counters: [u64; COUNTERS],
+    /// Idempotent producers with their last batches.
+    pub producers: Vec<Producer>,
 }
 
 /// One more partition for a lane. It is shown to readers once a checkpoint that names it is durable.
@@ -69,6 +90,10 @@ pub struct LoopParts {
     pub wake: Wake,
     /// Wakes whoever waits for commits.
     pub readers: Wake,
+    /// Wakes whoever ships blocks to the peer, where there is one.
+    pub shipper: Option<Wake>,
+    /// Told of each lane that begins to lead.
+    pub led: mpsc::Sender<Led>,
     /// Keeps the directory's lock for as long as writes may be in flight.
     pub volume: Arc<Volume>,
     /// Seed for nonces.
@@ -89,6 +114,7 @@ pub struct LogLoop {
     completions: [Completion; COMPLETIONS_MAX],
     control: Receiver<Control>,
     grow: Receiver<Grow>,
+    led: mpsc::Sender<Led>,
     orders: Sender<Order>,
     replies: Receiver<Reply>,
     files: Option<JoinHandle<()>>,
@@ -118,29 +144,12 @@ impl LogLoop {
         let mut file_base = 1;
         for (place, lane) in parts.lanes.into_iter().enumerate() {
             let files_max = lane.files_max;
-            disks.push((lane.disk_for_files, Arc::clone(lane.log.view())));
             let buffers = buffers(&lane.drain, &mut regions).map_err(text)?;
             let nonces = Nonces::new(parts.seed ^ (place as u64 + 1).wrapping_mul(0xd6e8_feb8_6659_fd93));
-            let writer = Writer {
-                place,
-                log: lane.log,
-                drain: lane.drain,
-                buffers,
-                file_base,
-                producer: lane.producer,
-                receipts: lane.receipts,
-                readers: parts.readers.clone(),
-                gauges: lane.gauges,
-                nonces,
-                held: None,
-                sync_started_ns: 0,
-                full_since_ns: None,
-                closing: None,
-                closed: false,
-                abandoned: 0,
-                seen: 0,
-            };
-            register_spares(&writer, &lane.disk, &mut ring).map_err(text)?;
+            let wakes = Wakes { readers: parts.readers.clone(), shipper: parts.shipper.clone() };
+            let (writer, disk, for_files) = Writer::new(lane, Place { place, file_base }, buffers, wakes, nonces);
+            disks.push((for_files, Arc::clone(writer.log.view())));
+            register_spares(&writer, &disk, &mut ring).map_err(text)?;
             writers.push(writer);
             file_base += files_max;
         }
@@ -164,6 +173,7 @@ impl LogLoop {
             completions: [Completion::default(); COMPLETIONS_MAX],
             control: parts.control,
             grow: parts.grow,
+            led: parts.led,
             orders: order_sender,
             replies: reply_receiver,
             files: Some(files),
@@ -206,12 +216,19 @@ impl LogLoop {
         let now_ns = self.clock.realtime_ns();
         self.apply(reaped, now_ns);
         let replies = self.take_replies(now_ns);
+        // Before the messages: the partition that a block's checkpoint names was asked for before the block was published.
+        self.writers.iter_mut().for_each(Writer::look);
         let controls = self.take_controls();
         let mut done = reaped + replies + controls;
         for place in 0..self.writers.len() {
             let writer = &mut self.writers[place];
             writer.open_first(now_ns);
-            done += writer.append_sealed(now_ns);
+            done += writer.append_published(now_ns);
+            if let Some(led) = writer.lead() {
+                // Who asked may have given up, and the process with it.
+                drop(self.led.send(led));
+                done += 1;
+            }
             writer.name_partitions(now_ns);
             writer.send_receipts();
             writer.close(now_ns);
@@ -279,9 +296,12 @@ impl LogLoop {
 
     fn take_controls(&mut self) -> usize {
         let mut taken = 0;
-        while let Some(Control::Close { lane, counters }) = self.control.recv() {
+        while let Some(control) = self.control.recv() {
             taken += 1;
-            self.writers[lane].closing = Some(counters);
+            match control {
+                Control::Close { lane, counters } => self.writers[lane].closing = Some(counters),
+                Control::Lead { lane, epoch } => self.writers[lane].leading = Some(epoch),
+            }
         }
         while let Some(Grow { lane, partition, view }) = self.grow.recv() {
             taken += 1;

@@ -1,10 +1,14 @@
 //! One lane within the log loop: its ring's consumer, its log, and the buffers of its pages.
 
+use crate::disk::LaneDisk;
 use crate::files::Order;
 use crate::histogram::Histogram;
-use headworks_format::Nonce;
+use crate::open::OpenedLane;
+use crate::turn::Led;
 use headworks_format::block;
 use headworks_format::segment::PAGE_BYTES;
+use headworks_format::{Epoch, Nonce};
+use headworks_io::fatal::{Reason, fatal};
 use headworks_io::{DirectFile, FileSlot, PageId, Pages, RegionSlot, Ring, Token, Wake};
 use headworks_log::append::Source;
 use headworks_log::{Command, FileNumber, Log, PageKind, Receipt, Room, StorageFault, Waiting};
@@ -85,6 +89,13 @@ pub(crate) struct Writer {
     pub file_base: u32,
     pub producer: Wake,
     pub readers: Wake,
+    pub shipper: Option<Wake>,
+    /// Whether what comes through the ring was stamped by another node.
+    pub following: bool,
+    /// The epoch in which it shall lead, once all that it followed is durable.
+    pub leading: Option<Epoch>,
+    /// The committed position that was last told of.
+    pub committed: u64,
     pub receipts: Sender<Receipt>,
     pub gauges: Gauges,
     pub nonces: Nonces,
@@ -96,20 +107,79 @@ pub(crate) struct Writer {
     pub closed: bool,
     /// Sealed blocks that a stop left behind for want of space.
     pub abandoned: u64,
-    /// Published slots that the last turn saw: more than that is news.
+    /// Published slots that this turn saw: more than that is news.
     pub seen: u64,
 }
 
 /// How long to wait before a full volume is asked again.
 const RETRY_FULL_NS: u64 = 1_000_000_000;
 
+/// Who is told of news.
+pub(crate) struct Wakes {
+    pub readers: Wake,
+    pub shipper: Option<Wake>,
+}
+
+/// Where the lane stands among the others.
+pub(crate) struct Place {
+    pub place: usize,
+    pub file_base: u32,
+}
+
 impl Writer {
-    /// Appends what is sealed, as far as there is room. Returns the blocks appended.
-    pub fn append_sealed(&mut self, now_ns: u64) -> usize {
-        let mut appended = 0;
-        let published = self.drain.published();
-        self.seen = published;
-        while self.drain.shared() < published {
+    /// The lane's writer, and its directory for the loop and for the files thread.
+    pub fn new(lane: OpenedLane, place: Place, buffers: Buffers, wakes: Wakes, nonces: Nonces) -> (Writer, LaneDisk, LaneDisk) {
+        let committed = lane.log.view().positions.committed.load();
+        let writer = Writer {
+            place: place.place,
+            log: lane.log,
+            drain: lane.drain,
+            buffers,
+            file_base: place.file_base,
+            producer: lane.producer,
+            readers: wakes.readers,
+            shipper: wakes.shipper,
+            following: lane.following,
+            leading: None,
+            committed,
+            receipts: lane.receipts,
+            gauges: lane.gauges,
+            nonces,
+            held: None,
+            sync_started_ns: 0,
+            full_since_ns: None,
+            closing: None,
+            closed: false,
+            abandoned: 0,
+            seen: 0,
+        };
+        (writer, lane.disk, lane.disk_for_files)
+    }
+
+    /// Looks how far the ring is filled; this turn takes no more than that.
+    pub fn look(&mut self) {
+        self.seen = self.drain.published();
+    }
+
+    /// Appends what is published, as far as there is room. Returns the blocks appended.
+    pub fn append_published(&mut self, now_ns: u64) -> usize {
+        let first = self.drain.shared();
+        if self.following {
+            self.follow()
+        } else {
+            self.append_sealed(now_ns)
+        }
+        let appended = self.drain.shared() - first;
+        if appended > 0
+            && let Some(shipper) = &self.shipper
+        {
+            shipper.wake();
+        }
+        usize::try_from(appended).expect("at most the ring's slots")
+    }
+
+    fn append_sealed(&mut self, now_ns: u64) {
+        while self.drain.shared() < self.seen {
             let slot = self.drain.shared();
             let header = block::header(self.drain.block_mut(slot)).expect("a slot is larger than a header");
             let (bytes, batches) = (header.block_bytes.get() as usize, header.batches.get() as usize);
@@ -117,18 +187,47 @@ impl Writer {
                 Room::Append => {
                     self.log.append(self.drain.block_mut(slot), slot);
                     self.drain.share(slot + 1);
-                    appended += 1;
                 }
                 Room::Roll => self.roll(now_ns),
                 Room::Wait(_) => break,
             }
         }
-        appended
+    }
+
+    /// Blocks of the primary, which the link has proved: written as they are.
+    fn follow(&mut self) {
+        while self.drain.shared() < self.seen {
+            let slot = self.drain.shared();
+            let block = &*self.drain.block_mut(slot);
+            let head = block::Head::parse(block.first_chunk().expect("a slot is larger than a head page"));
+            let head = head.unwrap_or_else(|fault| fatal(Reason::Bug, format!("a block came through the link unproved: {fault:?}")));
+            match self.log.room_to_follow(&head) {
+                Room::Append => {
+                    self.log.follow(block, slot).unwrap_or_else(|unfit| diverged(&unfit));
+                    self.drain.share(slot + 1);
+                }
+                Room::Roll => self.log.follow_roll(&head),
+                Room::Wait(_) => break,
+            }
+        }
+    }
+
+    /// Begins to lead when that was asked for and everything that was followed is durable.
+    pub fn lead(&mut self) -> Option<Led> {
+        let epoch = self.leading?;
+        if self.drain.shared() < self.drain.published() || !self.log.is_idle() || self.held.is_some() {
+            return None;
+        }
+        self.leading = None;
+        self.following = false;
+        self.log.lead(epoch);
+        let producers = self.log.producers().iter().cloned().collect();
+        Some(Led { lane: self.place, next: self.log.next(), counters: self.log.counters(), producers })
     }
 
     /// A first segment, so that the lane is ready before its first packet; also the last checkpoint of a clean stop.
     pub fn open_first(&mut self, now_ns: u64) {
-        if self.log.room(block::BLOCK_BYTES_MAX, 1) == Room::Roll && !self.log.is_open() {
+        if !self.following && self.log.room(block::BLOCK_BYTES_MAX, 1) == Room::Roll && !self.log.is_open() {
             self.roll(now_ns);
         }
     }
@@ -141,7 +240,7 @@ impl Writer {
 
     /// Writes down partitions that were added, so that they can be shown.
     pub fn name_partitions(&mut self, now_ns: u64) {
-        if self.closing.is_some() || !self.log.wants_checkpoint() {
+        if self.following || self.closing.is_some() || !self.log.wants_checkpoint() {
             return;
         }
         match self.log.room(block::BLOCK_BYTES_MAX, 1) {
@@ -178,6 +277,11 @@ impl Writer {
             }
             return;
         }
+        if self.following {
+            // The last block is the primary's to write.
+            self.closed = true;
+            return;
+        }
         match self.log.room(block::BLOCK_BYTES_MAX, 1) {
             Room::Append => {
                 let page = self.buffers.checkpoint.lease().expect("an idle log has no checkpoint under way");
@@ -200,7 +304,7 @@ impl Writer {
     /// Whether the lane is as ready as its volume lets it be: its first segment is durable, or there is no space for one,
     /// and then history is served and what arrives is shed and counted.
     pub fn is_ready(&self) -> bool {
-        (self.log.is_open() && self.log.is_idle()) || self.is_stuck()
+        self.following || (self.log.is_open() && self.log.is_idle()) || self.is_stuck()
     }
 
     /// Turns the log's commands into submissions and orders; stops when a queue is full and goes on next turn.
@@ -307,8 +411,22 @@ impl Writer {
         let through = self.log.first_undurable_slot().unwrap_or_else(|| self.drain.shared());
         self.drain.release(through);
         self.gauges.durable_records.store(self.log.durable_records(), Ordering::Release);
+        self.tell_committed();
         self.producer.wake();
         self.readers.wake();
+        if let Some(shipper) = &self.shipper {
+            shipper.wake();
+        }
+    }
+
+    /// What the gate let through is news for who acknowledges and who reads.
+    fn tell_committed(&mut self) {
+        let committed = self.log.view().positions.committed.load();
+        if committed > self.committed {
+            self.committed = committed;
+            self.producer.wake();
+            self.readers.wake();
+        }
     }
 
     /// A segment is ready.
@@ -335,12 +453,25 @@ impl Writer {
             self.log.retry_segments();
         }
         self.log.tick(now_ns);
+        self.tell_committed();
         self.gauges.ring_in_use.store(self.drain.published() - self.drain.released(), Ordering::Relaxed);
     }
 
     fn slot_of(&self, file: FileNumber) -> FileSlot {
         FileSlot(self.file_base + file.0)
     }
+}
+
+/// The node must not go on: whatever it would append next stands on a log that is not the primary's.
+fn diverged(unfit: &headworks_log::Unfit) -> ! {
+    fatal(
+        Reason::Storage,
+        format!(
+            "block {} of the primary does not follow this node's log: {}. The node stops and nothing was changed; start it again, \
+                and it will compare the two logs",
+            unfit.sequence, unfit.reason
+        ),
+    )
 }
 
 /// Random segment nonces, drawn from a seed that the kernel gave at start; never 0.

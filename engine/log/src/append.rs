@@ -4,11 +4,13 @@
 //! then on knows it by its number. What the owner must do: run every command once, report each with `on_*`, never retry.
 
 use crate::FileNumber;
+use crate::commit::Ahead;
 use crate::durable::Group;
 use crate::producers::Producers;
 use crate::retain::Limits;
+use crate::roll::Unnamed;
 use crate::roll::{Open, Rolled};
-use crate::view::{LaneView, PartitionView, Slot};
+use crate::view::{LaneView, Slot, Trailed};
 use headworks_format::block::{self, BlockHeader, COUNTERS};
 use headworks_format::checkpoint::Partition;
 use headworks_format::{Chain, Epoch, LaneId, Nonce, PairId, PartitionId, Sequence};
@@ -144,6 +146,8 @@ pub enum Waiting {
     Segment,
     /// The roll before is not written yet, or its index is not free yet.
     Roll,
+    /// More batches are durable and not committed than the lane keeps account of.
+    Commit,
 }
 
 /// A write or fdatasync failed. It is never tried again: the node steps down and stops.
@@ -178,14 +182,29 @@ pub(crate) struct Flight {
     pub source: Source,
     pub file: FileNumber,
     pub nonce: Nonce,
+    pub epoch: Epoch,
     pub position: u64,
     pub bytes: u32,
     pub records: u32,
     pub chain: Chain,
     pub wall_ns: u64,
+    /// Whether another node stamped it: then its records are in that node's books.
+    pub followed: bool,
     /// Its entries in the view's index: index number, first, one past the last.
     pub entries: (usize, usize, usize),
     pub written: bool,
+}
+
+/// A block that is whole, on its way into the open segment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Placing {
+    pub source: Source,
+    pub bytes: u32,
+    pub records: u32,
+    pub wall_ns: u64,
+    pub followed: bool,
+    /// Its entries in the view's index: index number, first, one past the last.
+    pub entries: (usize, usize, usize),
 }
 
 /// The append machine of one lane.
@@ -198,7 +217,7 @@ pub struct Log {
     pub(crate) offsets: Offsets,
     pub(crate) producers: Producers,
     pub(crate) receipts: VecDeque<Receipt>,
-    /// Partitions that no durable checkpoint names yet, and the block behind that checkpoint once it is ordered.
+    /// Partitions that no durable checkpoint names yet.
     pub(crate) unnamed: Unnamed,
     pub(crate) open: Option<Open>,
     pub(crate) rolled: VecDeque<Rolled>,
@@ -211,6 +230,9 @@ pub struct Log {
     pub(crate) undurable_bytes: u64,
     pub(crate) written: u64,
     pub(crate) durable: u64,
+    pub(crate) committed: u64,
+    /// What is durable here and not committed yet, oldest first.
+    pub(crate) ahead: VecDeque<Ahead>,
     pub(crate) durable_records: u64,
     pub(crate) newest_ns: u64,
     pub(crate) group: Option<Group>,
@@ -220,18 +242,6 @@ pub struct Log {
     pub(crate) commands: VecDeque<Command>,
 }
 
-/// Partitions that were added and that readers do not see yet.
-#[derive(Debug, Default)]
-pub(crate) struct Unnamed {
-    /// As readers will see them, oldest first.
-    pub views: VecDeque<PartitionView>,
-    /// How many of the last ones in the table stand in no checkpoint that was ordered.
-    pub unordered: usize,
-    /// How many stand in one that is ordered and not durable, and the number behind it.
-    pub ordered: usize,
-    pub ordered_end: u64,
-}
-
 /// The lane's partitions with the offset that each one's next record gets, in the view's order.
 pub(crate) struct Offsets {
     pub partitions: Vec<Partition>,
@@ -239,7 +249,7 @@ pub(crate) struct Offsets {
 
 impl Offsets {
     /// Gives out the next offsets of the partition at `place`; returns the first.
-    fn take(&mut self, place: usize, records: u32) -> u64 {
+    pub(crate) fn take(&mut self, place: usize, records: u32) -> u64 {
         let next = &mut self.partitions[place].next_offset;
         let base = *next;
         *next += u64::from(records);
@@ -267,6 +277,9 @@ impl Log {
         // One roll may come first, so its checkpoint counts against the window too.
         if self.undurable_bytes + (block_bytes + self.checkpoint_bytes()) as u64 > self.config.window_bytes {
             return Room::Wait(Waiting::Window);
+        }
+        if !self.has_room_ahead(batches) {
+            return Room::Wait(Waiting::Commit);
         }
         match &self.open {
             Some(open)
@@ -297,11 +310,11 @@ impl Log {
         let stamp = block::Stamp {
             pair: self.config.pair,
             lane: self.config.lane,
-            epoch: self.config.epoch,
+            epoch: open.epoch,
             nonce: open.nonce,
             sequence: Sequence(self.next),
             chain: self.chain,
-            committed: self.durable,
+            committed: self.committed,
         };
         let (view, offsets) = (&self.view, &mut self.offsets);
         let (producers, receipts, sequence) = (&mut self.producers, &mut self.receipts, self.next);
@@ -323,25 +336,37 @@ impl Log {
                 }
             },
         );
-        let last = index.len();
+        let entries = (open.index, first, index.len());
+        self.submit(&Placing { source, bytes, records, wall_ns, followed: false, entries });
+    }
+
+    /// Orders the write of the next block, which is whole: it stands behind the open segment's last one.
+    pub(crate) fn submit(&mut self, placing: &Placing) {
+        let open = self.open.as_mut().expect("a block is placed in the open segment");
+        let Placing { source, bytes, records, wall_ns, followed, entries } = *placing;
+        let (sequence, position, file) = (self.next, open.position, open.file);
+        let slot = if let Source::Slot(slot) = source { Slot(slot) } else { Slot::NONE };
         open.position += u64::from(bytes);
         if slot != Slot::NONE {
             open.first_ns.get_or_insert(wall_ns);
         }
         self.flights.push_back(Flight {
-            sequence: self.next,
+            sequence,
             source,
-            file: open.file,
+            file,
             nonce: open.nonce,
+            epoch: open.epoch,
             position,
             bytes,
             records,
             chain: self.chain,
             wall_ns,
-            entries: (open.index, first, last),
+            followed,
+            entries,
             written: false,
         });
-        self.commands.push_back(Command::WriteBlock { sequence: self.next, source, file: open.file, position, bytes });
+        self.commands.push_back(Command::WriteBlock { sequence, source, file, position, bytes });
+        self.view.trail.note(sequence, &Trailed { slot, file, position, bytes });
         self.next += 1;
         self.writing += 1;
         self.undurable_bytes += u64::from(bytes);
@@ -364,7 +389,7 @@ impl Log {
         self.durable
     }
 
-    /// Records of the blocks that became durable in this run.
+    /// Records of the blocks that this node stamped and that became durable in this run.
     #[must_use]
     pub fn durable_records(&self) -> u64 {
         self.durable_records

@@ -16,7 +16,7 @@ use crate::FileNumber;
 use crate::append::{Command, Log, PageKind, Source, StorageFault};
 use crate::view::Slot;
 use headworks_format::segment::{self, GROUP_BLOCKS_MAX, PAGE_BYTES, Persisted, RECORD_PAGES};
-use headworks_format::{Nonce, Sequence};
+use headworks_format::{Epoch, Nonce, Sequence};
 
 /// How long the log is quiet before it writes down, without a sync, that its last group is durable.
 pub const CONFIRM_AFTER_NS: u64 = 10_000_000;
@@ -28,6 +28,7 @@ pub(crate) struct Group {
     pub through: u64,
     pub file: FileNumber,
     pub nonce: Nonce,
+    pub epoch: Epoch,
     pub stage: Stage,
 }
 
@@ -94,8 +95,8 @@ impl Log {
         Ok(())
     }
 
-    /// The group's fdatasync ended: what it covers is durable and, on one node, committed. `durable` sees each block's wall
-    /// time in ns and its records.
+    /// The group's fdatasync ended: what it covers is durable and, as far as the gate lets it, committed. `durable` sees the wall
+    /// time in ns and the records of each block that this node stamped.
     ///
     /// # Errors
     /// It failed: the kernel may have dropped the pages, so it is never tried again.
@@ -108,22 +109,27 @@ impl Log {
         {
             self.flights.pop_front();
             self.undurable_bytes -= u64::from(flight.bytes);
-            self.durable_records += u64::from(flight.records);
-            self.view.publish_batches(flight.entries);
+            // Before its batches: a block that follows a checkpoint in the same group may be the first of a partition.
+            self.publish_named(flight.sequence + 1);
+            self.go_ahead(&flight);
             if flight.records > 0 {
                 self.newest_ns = self.newest_ns.max(flight.wall_ns);
+            }
+            if flight.records > 0 && !flight.followed {
+                self.durable_records += u64::from(flight.records);
                 durable(flight.wall_ns, flight.records);
             }
         }
         assert!(group.through > self.durable, "durable through {} after {}", group.through, self.durable);
         self.durable = group.through;
-        self.publish_named();
-        self.view.publish_durable(self.durable);
+        self.commit();
         Ok(())
     }
 
-    /// Advances time: begins a group if none is under way, seals rolled segments, retires old ones.
+    /// Advances time: begins a group if none is under way, commits what the gate lets through, seals rolled segments, retires
+    /// old ones.
     pub fn tick(&mut self, now_ns: u64) {
+        self.commit();
         if self.group.is_none() {
             self.begin_group(now_ns);
         }
@@ -135,17 +141,18 @@ impl Log {
         if self.written > self.durable {
             self.quiet_since_ns = now_ns;
             let first = self.flights.front().expect("written blocks stay in flight until durable");
-            let (file, nonce, first) = (first.file, first.nonce, first.sequence);
+            let (file, nonce, epoch, first) = (first.file, first.nonce, first.epoch, first.sequence);
             let same_file =
                 self.flights.iter().take(GROUP_BLOCKS_MAX).take_while(|flight| flight.file == file && flight.sequence < self.written);
             let through = first + same_file.count() as u64;
-            self.launch(Group { through, file, nonce, stage: Stage::Recording });
+            self.launch(Group { through, file, nonce, epoch, stage: Stage::Recording });
         } else if let Some(open) = &self.open
             && self.flights.is_empty()
             && self.durable > self.confirmed
             && now_ns.saturating_sub(self.quiet_since_ns) >= CONFIRM_AFTER_NS
         {
-            let group = Group { through: self.durable, file: open.file, nonce: open.nonce, stage: Stage::Confirming };
+            let stage = Stage::Confirming;
+            let group = Group { through: self.durable, file: open.file, nonce: open.nonce, epoch: open.epoch, stage };
             self.launch(group);
         }
     }
@@ -164,13 +171,13 @@ impl Log {
         page[..PAGE_BYTES].fill(0);
         self.confirmed = self.durable;
         if group.stage == Stage::Confirming {
-            segment::write_record(page, 0, &Persisted::confirmation(group.nonce, self.config.epoch, self.durable));
+            segment::write_record(page, 0, &Persisted::confirmation(group.nonce, group.epoch, self.durable));
             return;
         }
         for (place, flight) in self.flights.iter().take_while(|flight| flight.sequence < group.through).enumerate() {
             let persisted = Persisted {
                 nonce: flight.nonce,
-                epoch: self.config.epoch,
+                epoch: flight.epoch,
                 sequence: Sequence(flight.sequence),
                 position: flight.position,
                 length: flight.bytes,

@@ -19,6 +19,8 @@ pub enum Place {
         file: FileNumber,
         /// Its nonce.
         nonce: Nonce,
+        /// Its epoch.
+        epoch: Epoch,
         /// At least one batch.
         batches: Vec<Found>,
     },
@@ -55,10 +57,10 @@ pub fn find(view: &LaneView, place: usize, offset: u64, bytes_max: usize, hint: 
         if fresh.get(number + 1).is_some_and(|next| next.start_of(place) <= offset) || index.start_of(place) > offset {
             continue;
         }
-        let looked = index.read(|file, nonce, _| {
+        let looked = index.read(|file, nonce, epoch| {
             let from = hint.filter(|hint| hint.nonce == nonce && hint.offset <= offset).map_or(0, |hint| hint.at);
             let batches = collect(index.batches(partition.id, offset, from), high_watermark, bytes_max);
-            Place::Fresh { file, nonce, batches }
+            Place::Fresh { file, nonce, epoch, batches }
         });
         match looked {
             Some(Place::Fresh { batches, .. }) if batches.is_empty() => continue,
@@ -84,14 +86,15 @@ fn collect(batches: impl Iterator<Item = Found>, high_watermark: u64, bytes_max:
     taken
 }
 
-/// The entries of a sidecar from the one that contains `offset`, or the first after it, up to `bytes_max` but at least one.
+/// The entries of a sidecar from the one that contains `offset`, or the first after it, up to `bytes_max` but at least one, and
+/// none that ends beyond `high_watermark`: a segment may be sealed before all of it is committed.
 #[must_use]
-pub fn run_of(entries: &[Entry], partition: PartitionId, offset: u64, bytes_max: usize) -> &[Entry] {
+pub fn run_of(entries: &[Entry], partition: PartitionId, offset: u64, high_watermark: u64, bytes_max: usize) -> &[Entry] {
     let from = entries.partition_point(|entry| (entry.partition, entry.end_offset()) <= (partition, offset));
     let mut bytes = 0;
     let count = entries[from..]
         .iter()
-        .take_while(|entry| entry.partition == partition)
+        .take_while(|entry| entry.partition == partition && entry.end_offset() <= high_watermark)
         .enumerate()
         .take_while(|(place, entry)| {
             bytes += entry.length as usize;
@@ -114,7 +117,7 @@ pub fn holds(entry: &Entry, bytes: &[u8]) -> bool {
 }
 
 /// As [`holds`], for a batch of a segment of `epoch`: no sum covers the batch's leader epoch, so it is compared too. What is
-/// served to consumers goes through this. The epoch is the sealed segment's, or for a fresh segment the view's.
+/// served to consumers goes through this. The epoch is the segment's.
 #[must_use]
 pub fn holds_in(entry: &Entry, epoch: Epoch, bytes: &[u8]) -> bool {
     holds(entry, bytes) && Batch::parse_unsummed(bytes).is_ok_and(|batch| u32::try_from(batch.header().leader_epoch.get()) == Ok(epoch.0))

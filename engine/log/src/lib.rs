@@ -13,10 +13,13 @@
 #![forbid(unsafe_code)]
 
 pub mod append;
+pub mod blocks;
 pub mod catalog;
+mod commit;
 pub mod decide;
 pub mod disk;
 pub mod durable;
+mod follow;
 pub mod history;
 pub mod producers;
 pub mod recover;
@@ -27,7 +30,9 @@ pub mod verify;
 pub mod view;
 
 pub use append::{Command, Config, Log, PageKind, Receipt, Room, StorageFault, Waiting};
+pub use blocks::Blocks;
 pub use disk::{Disk, DiskError, FileNumber};
+pub use follow::Unfit;
 pub use recover::{Recovered, recover};
 pub use roll::AddError;
 pub use view::LaneView;

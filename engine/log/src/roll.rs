@@ -12,7 +12,8 @@ use crate::view::PartitionView;
 use headworks_format::block::{self, COUNTERS, FLAG_CONTROL, HEAD_BYTES, Seal};
 use headworks_format::checkpoint::Partition;
 use headworks_format::segment::{DATA_FROM, PAGE_BYTES, SegmentId};
-use headworks_format::{Chain, Nonce, PartitionId, Sequence, checkpoint, checksum};
+use headworks_format::{Chain, Epoch, Nonce, PartitionId, Sequence, checkpoint, checksum};
+use std::collections::VecDeque;
 
 /// A partition that found no room in its lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,8 @@ const SEGMENTS_OF_AGE: u64 = 4;
 pub(crate) struct Open {
     pub file: FileNumber,
     pub nonce: Nonce,
+    /// The epoch of its blocks: of one that is followed, its primary's.
+    pub epoch: Epoch,
     pub base_sequence: u64,
     pub base_chain: Chain,
     pub created_ns: u64,
@@ -50,6 +53,45 @@ pub(crate) struct Rolled {
     pub newest_ns: u64,
     pub ordered: bool,
     pub sealed: bool,
+}
+
+/// Partitions that were added and that readers do not see yet.
+#[derive(Debug, Default)]
+pub(crate) struct Unnamed {
+    /// As readers will see them, oldest first.
+    views: VecDeque<PartitionView>,
+    /// How many of the last ones stand in no checkpoint that was ordered.
+    pub unordered: usize,
+    /// Checkpoints under way, oldest first: the number behind each, and how many partitions it is the first to name.
+    pub ordered: VecDeque<(u64, usize)>,
+}
+
+impl Unnamed {
+    fn add(&mut self, view: PartitionView) {
+        self.views.push_back(view);
+        self.unordered += 1;
+    }
+
+    /// A checkpoint that names all of them is ordered; `end` is the number behind it.
+    pub fn order(&mut self, end: u64) {
+        let count = std::mem::take(&mut self.unordered);
+        if count > 0 {
+            self.ordered.push_back((end, count));
+        }
+    }
+
+    /// The next partition whose checkpoint lies below `durable`.
+    fn named(&mut self, durable: u64) -> Option<PartitionView> {
+        let (end, count) = self.ordered.front_mut()?;
+        if *end > durable {
+            return None;
+        }
+        *count -= 1;
+        if *count == 0 {
+            self.ordered.pop_front();
+        }
+        Some(self.views.pop_front().expect("one for each partition added"))
+    }
 }
 
 impl Log {
@@ -86,12 +128,21 @@ impl Log {
     /// Closes the open segment and begins the next with a checkpoint, composed in `buffer` (a whole block's size), which
     /// belongs to the write until it is reported. The owner must have been told [`Room::Roll`].
     pub fn roll(&mut self, nonce: Nonce, now_ns: u64, buffer: &mut [u8]) {
+        self.begin_segment(nonce, self.config.epoch, now_ns);
+        self.view_open_mut(|open| open.checkpoint_busy = true);
+        self.write_checkpoint(now_ns, buffer);
+        self.want_segments();
+    }
+
+    /// Closes the open segment and opens the next, whose first block has to be a checkpoint.
+    pub(crate) fn begin_segment(&mut self, nonce: Nonce, epoch: Epoch, now_ns: u64) {
         let file = self.spares.pop_front().expect("room said that a spare is ready");
         let index = self.view.free_index().expect("room said that an index is free");
         self.close_open();
         let open = Open {
             file,
             nonce,
+            epoch,
             base_sequence: self.next,
             base_chain: self.chain,
             created_ns: now_ns,
@@ -99,14 +150,12 @@ impl Log {
             position: DATA_FROM as u64,
             index,
             header_written: false,
-            checkpoint_busy: true,
+            checkpoint_busy: false,
         };
         self.open = Some(open);
         self.record_page_next = 0;
-        self.view.open_index(index, file, nonce, self.config.epoch, self.next, &self.offsets.partitions);
+        self.view.open_index(index, file, nonce, epoch, self.next, &self.offsets.partitions);
         self.commands.push_back(Command::WritePage { kind: PageKind::Header, file, position: 0 });
-        self.write_checkpoint(now_ns, buffer);
-        self.want_segments();
     }
 
     /// Appends a last checkpoint with the final counters, so that the books of a clean stop are whole.
@@ -123,8 +172,7 @@ impl Log {
         let seal = Seal { payload_bytes: bytes, batches: 1, records: 0, flags: FLAG_CONTROL, wall_ns: now_ns, counters: self.counters };
         block::seal(buffer, &seal);
         self.write_block(buffer, Source::Checkpoint);
-        self.unnamed.ordered += std::mem::take(&mut self.unnamed.unordered);
-        self.unnamed.ordered_end = self.next;
+        self.unnamed.order(self.next);
     }
 
     /// Adds a partition without records. Readers see it, and batches may be routed to it, once a checkpoint that names it
@@ -139,15 +187,14 @@ impl Log {
             return Err(AddError);
         }
         partitions.push(partition);
-        self.unnamed.views.push_back(view);
-        self.unnamed.unordered += 1;
+        self.unnamed.add(view);
         Ok(())
     }
 
     /// Whether partitions wait for a checkpoint that names them, and none is being written.
     #[must_use]
     pub fn wants_checkpoint(&self) -> bool {
-        self.unnamed.unordered > 0 && self.unnamed.ordered == 0 && self.open.as_ref().is_none_or(|open| !open.checkpoint_busy)
+        self.unnamed.unordered > 0 && self.unnamed.ordered.is_empty() && self.open.as_ref().is_none_or(|open| !open.checkpoint_busy)
     }
 
     /// Appends a checkpoint in the middle of the open segment. The owner must have been told [`Room::Append`] for a block
@@ -157,15 +204,11 @@ impl Log {
         self.write_checkpoint(now_ns, buffer);
     }
 
-    /// Shows readers the partitions whose checkpoint is durable.
-    pub(crate) fn publish_named(&mut self) {
-        if self.unnamed.ordered == 0 || self.durable < self.unnamed.ordered_end {
-            return;
+    /// Shows readers the partitions whose checkpoint lies below `durable`.
+    pub(crate) fn publish_named(&mut self, durable: u64) {
+        while let Some(view) = self.unnamed.named(durable) {
+            self.view.add_partition(view);
         }
-        for _ in 0..self.unnamed.ordered {
-            self.view.add_partition(self.unnamed.views.pop_front().expect("one for each partition added"));
-        }
-        self.unnamed.ordered = 0;
     }
 
     /// Fills the page that [`PageKind::Header`] names.
@@ -174,7 +217,7 @@ impl Log {
         let id = SegmentId {
             pair: self.config.pair,
             lane: self.config.lane,
-            epoch: self.config.epoch,
+            epoch: open.epoch,
             nonce: open.nonce,
             base_sequence: Sequence(open.base_sequence),
             base_chain: open.base_chain,
@@ -185,13 +228,13 @@ impl Log {
         id.write(page);
     }
 
-    fn close_open(&mut self) {
+    pub(crate) fn close_open(&mut self) {
         let Some(open) = self.open.take() else { return };
         let order = SealOrder {
             file: open.file,
             index: open.index,
             nonce: open.nonce,
-            epoch: self.config.epoch,
+            epoch: open.epoch,
             base_sequence: Sequence(open.base_sequence),
             end_sequence: Sequence(self.next),
             end_position: open.position,

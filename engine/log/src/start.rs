@@ -1,11 +1,12 @@
 //! From a recovered lane to one that appends: the machine and the view that it publishes.
 
 use crate::append::SealOrder;
-use crate::append::{Config, Log, Offsets, RECEIPTS_MAX, Unnamed};
+use crate::append::{Config, Log, Offsets, RECEIPTS_MAX};
+use crate::commit::{AHEAD_MAX, Ahead};
 use crate::producers::Producers;
-use crate::recover::{Recovered, Segment};
-use crate::roll::Rolled;
-use crate::view::{LaneView, SealedSegment};
+use crate::recover::{Recovered, Reopened, Segment, Unsettled};
+use crate::roll::{Open, Rolled, Unnamed};
+use crate::view::{LaneView, SealedSegment, Slot};
 use headworks_format::Sequence;
 use headworks_format::checkpoint::{self, Partition};
 use std::collections::VecDeque;
@@ -20,8 +21,12 @@ impl Log {
     #[must_use]
     pub fn start(config: Config, recovered: &Recovered, mut partitions: Vec<Partition>) -> Log {
         let sealed = sealed(&recovered.segments, &partitions);
-        let first = recovered.segments.first().map_or(recovered.next, |segment| segment.sealed.base_sequence);
+        let reopened = recovered.reopened.as_ref().map_or(recovered.next, |reopened| reopened.id.base_sequence.0);
+        let first = recovered.segments.first().map_or(reopened, |segment| segment.sealed.base_sequence);
         let view = LaneView::new(config.lane, config.epoch, &partitions, sealed, first, recovered.next, config.entries_max);
+        view.positions.committed.set(recovered.committed);
+        let ahead = unsettled(&recovered.unsettled, &view);
+        let open = recovered.reopened.as_ref().map(|reopened| open_again(reopened, &view, &partitions));
         // Room for what is made while the log runs, so that adding one allocates nothing.
         partitions.reserve_exact(checkpoint::PARTITIONS_MAX.saturating_sub(partitions.len()));
         let mut rolled = VecDeque::with_capacity(config.segments_max.max(recovered.segments.len()) + 1);
@@ -39,7 +44,7 @@ impl Log {
             producers: Producers::new(recovered.producers.clone()),
             receipts: VecDeque::with_capacity(RECEIPTS_MAX),
             unnamed: Unnamed::default(),
-            open: None,
+            open,
             rolled,
             spares,
             making: 0,
@@ -49,10 +54,12 @@ impl Log {
             undurable_bytes: 0,
             written: recovered.next,
             durable: recovered.next,
+            committed: recovered.committed,
+            ahead,
             durable_records: 0,
             newest_ns: recovered.newest_ns,
             group: None,
-            record_page_next: 0,
+            record_page_next: recovered.reopened.as_ref().map_or(0, |reopened| reopened.record_page_next),
             confirmed: recovered.next,
             quiet_since_ns: 0,
             // Block writes, one page, one sync, sidecars and segment orders.
@@ -76,6 +83,43 @@ fn sealed(segments: &[Segment], partitions: &[Partition]) -> VecDeque<Arc<Sealed
         sealed.push_front(Arc::new(SealedSegment { starts: starts.clone(), ..segment.sealed.clone() }));
     }
     sealed
+}
+
+/// What is durable here and perhaps not elsewhere is hidden again, and shown once the gate lets it through.
+fn unsettled(unsettled: &[Unsettled], view: &LaneView) -> VecDeque<Ahead> {
+    let mut ahead = VecDeque::with_capacity(AHEAD_MAX.max(unsettled.len()));
+    for Unsettled { through, entry } in unsettled {
+        let Some(place) = view.place(entry.partition) else { continue };
+        view.partitions[place].lower(entry.base_offset);
+        ahead.push_back(Ahead { through: *through, place, end_offset: entry.end_offset(), slot: Slot::NONE, bytes: 0 });
+    }
+    ahead
+}
+
+/// The segment in which a follower goes on, with the index that it had.
+fn open_again(reopened: &Reopened, view: &LaneView, partitions: &[Partition]) -> Open {
+    let index = view.free_index().expect("a new view has free indexes");
+    let Reopened { file, id, .. } = reopened;
+    let start_of = |partition: &Partition| {
+        let known = reopened.starts.iter().find(|known| known.id == partition.id);
+        Partition { next_offset: known.map_or(0, |known| known.next_offset), ..partition.clone() }
+    };
+    let starts: Vec<Partition> = partitions.iter().map(start_of).collect();
+    view.open_index(index, *file, id.nonce, id.epoch, id.base_sequence.0, &starts);
+    reopened.entries.iter().for_each(|entry| view.fresh_index(index).push_again(entry));
+    Open {
+        file: *file,
+        nonce: id.nonce,
+        epoch: id.epoch,
+        base_sequence: id.base_sequence.0,
+        base_chain: id.base_chain,
+        created_ns: id.created_ns,
+        first_ns: None,
+        position: reopened.position,
+        index,
+        header_written: true,
+        checkpoint_busy: false,
+    }
 }
 
 fn as_rolled(segment: &Segment, segment_bytes: u64) -> Rolled {

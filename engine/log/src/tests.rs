@@ -1,6 +1,7 @@
 //! The log against a directory in memory, step by step.
 
 mod decide;
+mod follow;
 mod identity;
 mod recovery;
 mod rig;

@@ -147,7 +147,7 @@ where
         PartitionState {
             log_start: offset(log_start),
             high_watermark: offset(high_watermark),
-            leader_epoch: i32::try_from(view.epoch.0).expect("epochs are below 2^31"),
+            leader_epoch: i32::try_from(view.epoch().0).expect("epochs are below 2^31"),
         }
     }
 
@@ -165,7 +165,7 @@ where
         }
         if from > asked {
             // Nothing up to here can be read any more: said by an empty batch, so that the consumer goes on behind it.
-            return Ok(vec![Bytes::copy_from_slice(&batch::empty(asked, from, view.epoch))]);
+            return Ok(vec![Bytes::copy_from_slice(&batch::empty(asked, from, view.epoch()))]);
         }
         tracing::error!(lane = at.lane, place = at.place, offset = from, "no batch could be read after {LOOKS_MAX} looks");
         Err(ReadError::Storage)
@@ -179,12 +179,12 @@ where
         let high_watermark = lane.view.partitions[at.place].high_watermark();
         match history::find(&lane.view, at.place, from, bytes_max, hint) {
             Place::Beyond => Some(Outcome::End),
-            Place::Fresh { file, nonce, batches } => {
+            Place::Fresh { file, nonce, epoch, batches } => {
                 let last = batches.last().expect("at least one batch");
                 self.hints.borrow_mut().insert(at, Hint { nonce, at: last.at, offset: last.entry.base_offset });
-                self.fresh(lane, file, &batches).await
+                self.fresh(lane, (file, epoch), &batches).await
             }
-            Place::Sealed(segments) => match self.sealed(at, &segments, from, bytes_max).await? {
+            Place::Sealed(segments) => match self.sealed(at, &segments, (from, high_watermark), bytes_max).await? {
                 Outcome::End => {
                     Some(Outcome::Lost(history::after_sealed(&lane.view, at.place, from).unwrap_or(high_watermark).max(from + 1)))
                 }
@@ -194,22 +194,22 @@ where
     }
 
     /// Batches of a fresh segment: from the slots as far as they are still there, else from the file.
-    async fn fresh(&self, lane: &Reading<D>, file: headworks_log::FileNumber, batches: &[Found]) -> Option<Outcome> {
+    async fn fresh(&self, lane: &Reading<D>, (file, epoch): (headworks_log::FileNumber, Epoch), batches: &[Found]) -> Option<Outcome> {
         let copied = copy_tail(&lane.readers, batches);
         if !copied.is_empty() {
             self.reads.0.copied_bytes.fetch_add(bytes_of(&copied), Ordering::Relaxed);
             return Some(Outcome::Batches(copied));
         }
-        Some(self.judge(files::read(&lane.disk, file, lane.view.epoch, batches.iter().map(|found| found.entry).collect()).await))
+        Some(self.judge(files::read(&lane.disk, file, epoch, batches.iter().map(|found| found.entry).collect()).await))
     }
 
     /// Batches of the first of the segments that has any, or the end of them; none when one was given back meanwhile.
-    async fn sealed(&self, at: At, segments: &[Arc<SealedSegment>], from: u64, bytes_max: usize) -> Option<Outcome> {
+    async fn sealed(&self, at: At, segments: &[Arc<SealedSegment>], (from, below): (u64, u64), bytes_max: usize) -> Option<Outcome> {
         let lane = &self.lanes[at.lane];
         let partition = lane.view.partitions[at.place].id;
         for segment in segments {
             let entries = self.sidecars.entries(&lane.disk, segment.file, segment.nonce).await?;
-            let run: Vec<Entry> = history::run_of(&entries, partition, from, bytes_max).to_vec();
+            let run: Vec<Entry> = history::run_of(&entries, partition, from, below, bytes_max).to_vec();
             if run.is_empty() {
                 continue;
             }
@@ -332,7 +332,7 @@ where
 
     fn producer_id(&self) -> i64 {
         // Every start takes a higher epoch, durable before anything is served.
-        let epoch = self.lanes.first().map_or(0, |lane| lane.view.epoch.0);
+        let epoch = self.lanes.first().map_or(0, |lane| lane.view.epoch().0);
         let made = self.producers_made.replace(self.producers_made.get() + 1);
         i64::from(epoch) << 32 | i64::from(made)
     }

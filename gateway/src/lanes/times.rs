@@ -51,7 +51,8 @@ where
 
     /// The partition's committed batches by file, oldest first.
     async fn all_entries(&self, at: At) -> Result<Vec<(FileNumber, Epoch, Vec<Entry>)>, ReadError> {
-        let partition = self.lanes[at.lane].view.partitions[at.place].id;
+        let view = &self.lanes[at.lane].view;
+        let (partition, high_watermark) = (view.partitions[at.place].id, view.partitions[at.place].high_watermark());
         // Sealed before fresh: a segment is added to the one before it leaves the other, so none is missed.
         let fresh = self.fresh_entries(at);
         let mut all = Vec::new();
@@ -62,7 +63,7 @@ where
             let entries: Entries =
                 self.sidecars.entries(&self.lanes[at.lane].disk, segment.file, segment.nonce).await.ok_or(ReadError::Storage)?;
             let from = entries.partition_point(|entry| entry.partition < partition);
-            let own = entries[from..].iter().take_while(|entry| entry.partition == partition);
+            let own = entries[from..].iter().take_while(|entry| entry.partition == partition && entry.end_offset() <= high_watermark);
             all.push((segment.file, segment.epoch, own.copied().collect()));
         }
         all.extend(fresh);

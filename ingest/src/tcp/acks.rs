@@ -1,7 +1,7 @@
 //! What a connection may be told of its records: a count that only grows and never runs ahead of what it stands for.
 //!
-//! A record is known by the ring's block that it was framed into. When the log has released that block, the record has
-//! reached its level, and with it all before it. Few blocks are under way at once; a connection that writes to more of them
+//! A record is known by the ring's block that it was framed into. When that block has reached the stream's level, the record
+//! has, and with it all before it. Few blocks are under way at once; a connection that writes to more of them
 //! than are kept here is told of the later ones together, late rather than early.
 
 /// Blocks of one connection that are told apart.
@@ -12,8 +12,34 @@ const BLOCKS_MAX: usize = 4;
 pub enum Level {
     /// When it is framed.
     Received,
-    /// When its block is released: durable, and committed on one node.
+    /// When its block is released: durable on this node.
     Durable,
+    /// When every other required member of the pair has it in memory; with none required, when it is committed.
+    PeerMemory,
+    /// When it is durable on every member of the in-sync set.
+    Committed,
+}
+
+/// How far the lane's blocks have come, by level: blocks below have reached it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reached {
+    /// Released by the log.
+    pub durable: u64,
+    /// In the other's memory.
+    pub peer_memory: u64,
+    /// Committed.
+    pub committed: u64,
+}
+
+impl Reached {
+    fn of(&self, level: Level) -> u64 {
+        match level {
+            Level::Received => u64::MAX,
+            Level::Durable => self.durable,
+            Level::PeerMemory => self.peer_memory,
+            Level::Committed => self.committed,
+        }
+    }
 }
 
 /// A connection's acknowledgements.
@@ -52,9 +78,10 @@ impl Acks {
         }
     }
 
-    /// All blocks below `released` are released.
-    pub fn on_released(&mut self, released: u64) {
-        let reached = self.blocks[..self.len].iter().take_while(|(block, _)| *block < released).count();
+    /// The lane has come so far.
+    pub fn on_reached(&mut self, reached: &Reached) {
+        let below = reached.of(self.level);
+        let reached = self.blocks[..self.len].iter().take_while(|(block, _)| *block < below).count();
         if reached > 0 {
             self.stored = self.blocks[reached - 1].1;
             self.blocks.copy_within(reached..self.len, 0);

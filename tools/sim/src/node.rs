@@ -301,7 +301,7 @@ impl<'a> Node<'a> {
                     self.keep_stamped(buffer);
                 }
             },
-            Room::Wait(Waiting::Depth | Waiting::Window | Waiting::Segment | Waiting::Roll) => {}
+            Room::Wait(Waiting::Depth | Waiting::Window | Waiting::Segment | Waiting::Roll | Waiting::Commit) => {}
         }
     }
 

@@ -43,9 +43,9 @@ pub fn look(world: &mut World, view: &LaneView) -> Result<(), Breach> {
     let mut found = 0;
     match history::find(view, place, offset, 12 << 10, None) {
         Place::Beyond => {}
-        Place::Fresh { file, batches, .. } => {
+        Place::Fresh { file, epoch, batches, .. } => {
             for batch in batches {
-                found += compare(disk, model, regime, (file, view.epoch), &batch.entry)?;
+                found += compare(disk, model, regime, (file, epoch), &batch.entry)?;
             }
         }
         Place::Sealed(segments) => {
@@ -53,7 +53,7 @@ pub fn look(world: &mut World, view: &LaneView) -> Result<(), Breach> {
                 let bytes = disk.read_sidecar(segment.file).ok().flatten();
                 let sidecar = bytes.and_then(|bytes| Sidecar::parse(&bytes)).filter(|sidecar| sidecar.nonce == segment.nonce);
                 let Some(sidecar) = sidecar else { continue };
-                for entry in history::run_of(&sidecar.entries, partition, offset, 12 << 10) {
+                for entry in history::run_of(&sidecar.entries, partition, offset, end, 12 << 10) {
                     found += compare(disk, model, regime, (segment.file, segment.epoch), entry)?;
                 }
                 if found > 0 {

@@ -1,6 +1,6 @@
 //! The log loop with everything real under it: a ring, io_uring, a volume on disk.
 
-use crate::{Control, Grow, LaneEnds, LaneSetup, LogLoop, LoopParts, LoopSetup, open_lane};
+use crate::{Control, Grow, LaneEnds, LaneSetup, LogLoop, LoopParts, LoopSetup, Part, open_lane};
 use headworks_format::block::{self, BLOCK_BYTES_MAX, COUNTERS, HEAD_BYTES, Seal};
 use headworks_format::checkpoint::Partition;
 use headworks_format::{Epoch, LaneId, PairId, PartitionId, batch, checksum};
@@ -10,7 +10,7 @@ use headworks_log::verify::{Report, verify};
 use headworks_log::view::PartitionView;
 use headworks_log::{LaneView, Receipt, Recovered};
 use headworks_ring::{Filler, Receiver, Sender, message_ring};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
 const SEGMENT_BYTES: u64 = 8 << 20;
@@ -18,7 +18,14 @@ const LANE: LaneId = LaneId(0);
 const WALL_NS: u64 = 1_800_000_000_000_000_000;
 
 fn setup(kept_bytes: u64) -> LaneSetup {
-    LaneSetup { pair: PairId(7), slots: 8, depth: 4, segment_bytes: SEGMENT_BYTES, limits: Limits { size_bytes: kept_bytes, age_ns: None } }
+    LaneSetup {
+        pair: PairId(7),
+        slots: 8,
+        depth: 4,
+        segment_bytes: SEGMENT_BYTES,
+        limits: Limits { size_bytes: kept_bytes, age_ns: None },
+        part: Part::Alone,
+    }
 }
 
 /// A running lane with its producer.
@@ -57,6 +64,8 @@ fn start(path: &std::path::Path, setup: LaneSetup, epoch: u32) -> (Running, Reco
         seed: 42,
         control: control_receiver,
         grow: grow_receiver,
+        shipper: None,
+        led: mpsc::channel().0,
     };
     let view = Arc::clone(parts.lanes[0].log.view());
     let loop_setup = LoopSetup { segment_bytes: SEGMENT_BYTES, cpu: None, idle: Policy::Wait, fixed_buffers: true };

@@ -128,7 +128,7 @@ fn a_run_ends_with_its_partition_or_where_no_more_fits_and_has_one_batch_at_leas
         (3, 0, 100, 4..5),
         (4, 0, 100, 5..5),
     ] {
-        let found = run_of(&entries, PartitionId(partition), offset, bytes_max);
+        let found = run_of(&entries, PartitionId(partition), offset, u64::MAX, bytes_max);
         assert_eq!(found, &entries[run], "partition {partition} from {offset}, {bytes_max} B");
     }
 }

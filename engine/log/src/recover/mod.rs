@@ -15,11 +15,15 @@
 mod blank;
 pub mod candidates;
 mod quarantine;
+mod reopen;
 mod sealed;
+mod truncate;
 mod walk;
 mod window;
 
 pub use blank::blank;
+pub use reopen::{Reopened, Unsettled, reopen};
+pub use truncate::{Cut, truncate};
 pub use walk::{Bounds, Depth, KnownProducers, Stop, Walked, reason, walk};
 pub use window::Window;
 
@@ -74,6 +78,14 @@ pub struct Recovered {
     pub next: u64,
     /// What the next block carries.
     pub chain: Chain,
+    /// Blocks below are committed: all of them, unless [`Recovered::take_back`] says otherwise.
+    pub committed: u64,
+    /// The highest hint of the blocks that were read: those below were known to be committed when one was stamped.
+    pub committed_hint: u64,
+    /// What is durable here and perhaps not committed.
+    pub unsettled: Vec<Unsettled>,
+    /// The last segment, where it goes on.
+    pub reopened: Option<Reopened>,
     /// Partitions with their next offsets.
     pub partitions: Vec<Partition>,
     /// Idempotent producers with their last batches.
@@ -130,6 +142,7 @@ pub fn recover<D: Disk>(disk: &mut D, rules: &Rules) -> Result<Recovered, DiskEr
         (recovered.next, recovered.chain) = (0, Chain::START);
     }
     blank_left(disk, &mut recovered)?;
+    recovered.committed = recovered.next;
     recovered.producers = std::mem::take(&mut recovered.known).into_values().collect();
     Ok(recovered)
 }
@@ -271,6 +284,7 @@ fn adopt(candidate: &Candidate, sidecar: &Sidecar, walked: Walked, newest_ns: u6
     recovered.next = sidecar.end_sequence.0;
     recovered.chain = sidecar.end_chain;
     recovered.counters = sidecar.counters;
+    recovered.committed_hint = recovered.committed_hint.max(walked.committed);
     recovered.newest_ns = recovered.newest_ns.max(newest_ns);
     recovered.partitions = walked.partitions;
     recovered.known = walked.producers;

@@ -27,7 +27,7 @@ pub(super) fn tail<D: Disk>(
         count(candidate, walked, cut.fault, recovered);
     }
     if end > from {
-        keep_bytes(disk, candidate, from, end)?;
+        keep_bytes(disk, candidate, "", from, end)?;
         recovered.notes.push(format!(
             "{}: {} bytes behind block {} were never acknowledged as a whole; copied to quarantine",
             candidate.file,
@@ -54,7 +54,7 @@ pub(super) fn whole<D: Disk>(disk: &mut D, rules: &Rules, candidate: &Candidate,
     let from = DATA_FROM as u64;
     let end = end_of_ours(disk, candidate, from, window_of(candidate, rules), recovered);
     if end > from {
-        keep_bytes(disk, candidate, from, end)?;
+        keep_bytes(disk, candidate, "", from, end)?;
     }
     recovered.notes.push(format!("{} began behind the end of the log; {} bytes copied to quarantine", candidate.file, end - from));
     recovered.left.push(candidate.file);
@@ -83,12 +83,14 @@ fn end_of_ours<D: Disk>(disk: &D, candidate: &Candidate, from: u64, window_bytes
 }
 
 /// Copies page by page: one that cannot be read does not keep its neighbours out of the copy, nor the node from starting.
-fn keep_bytes<D: Disk>(disk: &mut D, candidate: &Candidate, from: u64, end: u64) -> Result<(), DiskError> {
+/// Returns the copy's name.
+pub(super) fn keep_bytes<D: Disk>(disk: &mut D, candidate: &Candidate, prefix: &str, from: u64, end: u64) -> Result<String, DiskError> {
     let mut kept = Vec::new();
     let mut window = Window::new(disk, candidate.file, candidate.id.segment_bytes);
     for position in (from..end).step_by(HEAD_BYTES) {
         kept.extend_from_slice(window.readable_page_at(position));
     }
-    let name = format!("lane-{:02}-epoch-{}-{:06}-{from}.bin", candidate.id.lane, candidate.id.epoch, candidate.file.0);
-    disk.quarantine(&name, &kept)
+    let name = format!("{prefix}lane-{:02}-epoch-{}-{:06}-{from}.bin", candidate.id.lane, candidate.id.epoch, candidate.file.0);
+    disk.quarantine(&name, &kept)?;
+    Ok(name)
 }

@@ -79,6 +79,8 @@ pub struct Walked {
     pub counters: Option<[u64; COUNTERS]>,
     /// Wall time of the last block in ns.
     pub newest_ns: u64,
+    /// The highest committed hint.
+    pub committed: u64,
     /// Valid blocks.
     pub blocks: u64,
     /// Records of valid blocks.
@@ -109,6 +111,7 @@ pub fn walk<D: Disk>(disk: &D, candidate: &Candidate, bounds: &Bounds, carried: 
             producers: producers.clone(),
             counters: None,
             newest_ns: 0,
+            committed: 0,
             blocks: 0,
             records: 0,
             stop: Stop::End,
@@ -328,6 +331,7 @@ impl Walked {
         }
         self.counters = Some(head.header().counters.map(|counter| counter.get()));
         self.newest_ns = self.newest_ns.max(head.header().wall_ns.get());
+        self.committed = self.committed.max(head.header().committed.get());
         self.blocks += 1;
         self.records += u64::from(head.header().records.get());
         self.end_sequence += 1;

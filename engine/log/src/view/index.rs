@@ -114,8 +114,16 @@ impl OpenIndex {
     }
 
     pub(crate) fn push(&self, placed: &Placed, block_position: u64, slot: Slot) {
+        self.add(&Entry::of(placed, block_position), block_position, slot);
+    }
+
+    /// A batch of a segment that goes on after a start: it stands in no slot, so nobody asks where its block begins.
+    pub(crate) fn push_again(&self, entry: &Entry) {
+        self.add(entry, entry.position, Slot::NONE);
+    }
+
+    fn add(&self, entry: &Entry, block_position: u64, slot: Slot) {
         let at = self.len.load(Ordering::Relaxed);
-        let entry = Entry::of(placed, block_position);
         let cells = [
             entry.base_offset,
             u64::from(entry.partition.0) << 32 | u64::from(entry.records),

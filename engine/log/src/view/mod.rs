@@ -8,11 +8,15 @@
 //! files thread ──► sealed segments (their sidecars are on disk)                    RwLock
 //! ```
 
+mod gate;
 mod index;
 mod partitions;
+mod trail;
 
+pub use gate::Gate;
 pub use index::{Found, OpenIndex, Slot};
 pub use partitions::{PartitionView, Partitions};
+pub use trail::{Trail, Trailed};
 
 use crate::FileNumber;
 use crossbeam_utils::CachePadded;
@@ -20,7 +24,7 @@ use headworks_format::checkpoint::{PARTITIONS_MAX, Partition};
 use headworks_format::sidecar::Entry;
 use headworks_format::{Epoch, LaneId, Nonce, PartitionId};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Indexes of segments that have no sidecar yet: the open one, one being sealed, one to roll to.
@@ -54,6 +58,13 @@ pub struct Positions {
     pub durable: Position,
     /// Durable on every member of the in-sync set; on one node the same as durable.
     pub committed: Position,
+    /// Ring slots below this number hold committed blocks only.
+    pub committed_slots: Position,
+    /// Ring slots below this number hold blocks that the other required members have in memory, or that are durable here where
+    /// none is required.
+    pub shared_slots: Position,
+    /// Bytes of blocks that are durable here and not committed yet.
+    pub uncommitted_bytes: Position,
 }
 
 /// A rolled segment with its sidecar on disk.
@@ -88,12 +99,15 @@ impl SealedSegment {
 pub struct LaneView {
     /// The lane.
     pub lane: LaneId,
-    /// The epoch of this run.
-    pub epoch: Epoch,
+    epoch: AtomicU32,
     /// The lane's partitions; some may come, none goes.
     pub partitions: Partitions,
     /// Positions.
     pub positions: Positions,
+    /// How far the others of the in-sync set are: what keeps `committed` below `durable`.
+    pub gate: Gate,
+    /// Where the newest blocks stand, by number.
+    pub trail: Trail,
     /// Set while no segment can be made for want of space.
     pub disk_full: AtomicBool,
     indexes: [OpenIndex; INDEXES],
@@ -118,14 +132,27 @@ impl LaneView {
         [&positions.submitted, &positions.written, &positions.durable, &positions.committed].iter().for_each(|position| position.set(next));
         LaneView {
             lane,
-            epoch,
+            epoch: AtomicU32::new(epoch.0),
             partitions: Partitions::new(partitions),
             positions,
+            gate: Gate::default(),
+            trail: Trail::default(),
             disk_full: AtomicBool::new(false),
             indexes: std::array::from_fn(|_| OpenIndex::new(PARTITIONS_MAX.max(partitions.len()), entries_max)),
             start: AtomicU64::new(start),
             sealed: RwLock::new(sealed),
         }
+    }
+
+    /// The epoch in which this node appends, or that it follows.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        // Acquire: who sees an epoch sees what was published when it began.
+        Epoch(self.epoch.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn set_epoch(&self, epoch: Epoch) {
+        self.epoch.store(epoch.0, Ordering::Release);
     }
 
     /// The place of a partition in this lane; none if it is another lane's.
@@ -215,20 +242,13 @@ impl LaneView {
         self.indexes[index].close();
     }
 
-    /// Raises the high watermarks over a block's batches. `entries`: index, first, one past the last.
-    pub(crate) fn publish_batches(&self, (index, first, last): (usize, usize, usize)) {
-        for at in first..last {
+    /// The batches of a block, each as its partition's place and the offset behind it. `entries`: index, first, one past the last.
+    pub(crate) fn ends_of(&self, (index, first, last): (usize, usize, usize)) -> impl Iterator<Item = (usize, u64)> + '_ {
+        (first..last).map(move |at| {
             let entry: Entry = self.indexes[index].entry(at).0;
             let place = self.place(entry.partition).expect("the log appends to its own partitions only");
-            // Release: whoever sees the watermark sees the entry and the stamped slot behind it.
-            self.partitions[place].raise(entry.end_offset());
-        }
-    }
-
-    pub(crate) fn publish_durable(&self, durable: u64) {
-        self.positions.durable.set(durable);
-        // One node: the registered in-sync set is this node alone.
-        self.positions.committed.set(durable);
+            (place, entry.end_offset())
+        })
     }
 }
 

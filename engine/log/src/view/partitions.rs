@@ -43,8 +43,13 @@ impl PartitionView {
         self.high_watermark.load(Ordering::Acquire)
     }
 
+    /// Takes back what is not known to be committed, before anybody looks.
+    pub(crate) fn lower(&self, offset: u64) {
+        self.high_watermark.fetch_min(offset, Ordering::Relaxed);
+    }
+
     /// Release: whoever sees the watermark sees the entry and the stamped slot behind it.
-    pub(super) fn raise(&self, end_offset: u64) {
+    pub(crate) fn raise(&self, end_offset: u64) {
         self.high_watermark.store(end_offset, Ordering::Release);
     }
 }

@@ -15,6 +15,7 @@ mod take;
 
 pub use listener::ListenTcp;
 
+use super::acks::Reached;
 use super::assembly::Pages;
 use super::end::End;
 use headworks_io::{Completion, ConnectionSlot, FileSlot, ReceiveBuffers, Ring, Token, Way};
@@ -70,8 +71,8 @@ pub struct Connections {
     unarmed: VecDeque<u32>,
     pages: Pages,
     held: VecDeque<Held>,
-    /// Blocks released when acknowledgements were last looked at.
-    released: u64,
+    /// How far the lane had come when acknowledgements were last looked at.
+    reached: Reached,
     /// Acknowledgements that found no room in the submission queue.
     untold: bool,
     swept_ns: u64,
@@ -113,7 +114,7 @@ impl Connections {
             unarmed: VecDeque::with_capacity(places),
             pages: Pages::new(if places > 0 { ASSEMBLY_BYTES } else { 0 }),
             held: VecDeque::with_capacity(usize::from(BUFFERS) + places),
-            released: 0,
+            reached: Reached::default(),
             untold: false,
             swept_ns: 0,
             heard_ns: 0,
@@ -212,13 +213,13 @@ impl Connections {
     }
 
     /// Tells peers what was stored, and looks at limits of time when it is due. Returns how many were told.
-    pub fn tick(&mut self, ring: &mut Ring, released: u64, now_ns: u64) -> usize {
+    pub fn tick(&mut self, ring: &mut Ring, reached: Reached, now_ns: u64) -> usize {
         if self.open.is_empty() && self.listeners.is_empty() {
             return 0;
         }
         let mut told = 0;
-        if self.has_news(released) {
-            (self.released, self.untold) = (released, false);
+        if self.has_news(reached) {
+            (self.reached, self.untold) = (reached, false);
             told = self.acknowledge(ring);
         }
         if now_ns.saturating_sub(self.swept_ns) >= SWEEP_NS {
@@ -229,8 +230,8 @@ impl Connections {
     }
 
     /// Whether peers may have to be told of something since the last tick.
-    pub fn has_news(&self, released: u64) -> bool {
-        !self.open.is_empty() && (released > self.released || self.untold)
+    pub fn has_news(&self, reached: Reached) -> bool {
+        !self.open.is_empty() && (reached != self.reached || self.untold)
     }
 
     /// Time until limits are to be looked at; none without a connection.
@@ -285,10 +286,10 @@ impl Connections {
 
     /// Tells a peer its count, if it is news and the last telling has ended.
     fn tell_count(&mut self, ring: &mut Ring, slot: ConnectionSlot) -> bool {
-        let released = self.released;
+        let reached = self.reached;
         let place = self.place_mut(slot);
         let Some(acks) = place.acks.as_mut().filter(|_| matches!(place.state, State::Open | State::Finishing)) else { return false };
-        acks.on_released(released);
+        acks.on_reached(&reached);
         let Some(count) = acks.due() else { return false };
         if place.sending {
             // Its completion looks again.

@@ -17,7 +17,7 @@ use headworks_gateway::lanes::{Lane, LaneStore, Reads};
 use headworks_ingest::turn::{IngestParts, Progress, Stop};
 use headworks_io::fatal::Reason;
 use headworks_io::{Clock, Volume, Wake, cpus};
-use headworks_lane::{Control, LaneDisk, LaneEnds, LaneParts, LaneSetup, LoopParts, OpenedLane, lane_folder, open_lane};
+use headworks_lane::{Control, LaneDisk, LaneEnds, LaneParts, LaneSetup, LoopParts, OpenedLane, Part, lane_folder, open_lane};
 use headworks_ledger::Counts;
 use headworks_log::catalog::{self, Stream};
 use headworks_log::retain::Limits;
@@ -83,8 +83,14 @@ pub fn assemble(config: &Config, mut warnings: Vec<Warning>) -> Result<Assembly,
     let slots = usize::try_from(config.log.ring_bytes >> 20).expect("a ring is below 2^64 MiB").next_power_of_two();
     let lanes = directory.state.lanes;
     let limits = Limits { size_bytes: config.log.retention.size_bytes / u64::from(lanes), age_ns: config.log.retention.age_ns };
-    let setup =
-        LaneSetup { pair: directory.state.pair, slots, depth: config.log.depth, segment_bytes: directory.state.segment_bytes, limits };
+    let setup = LaneSetup {
+        pair: directory.state.pair,
+        slots,
+        depth: config.log.depth,
+        segment_bytes: directory.state.segment_bytes,
+        limits,
+        part: Part::Alone,
+    };
     let mut opened = Vec::new();
     for lane in 0..lanes {
         opened.push(open_lane(&volume, LaneId(lane), &setup)?);
@@ -188,6 +194,14 @@ impl Progress for LaneProgress {
     fn disk_full(&self) -> bool {
         self.0.disk_full.load(Ordering::Relaxed)
     }
+
+    fn shared_slots(&self) -> u64 {
+        self.0.positions.shared_slots.load()
+    }
+
+    fn committed_slots(&self) -> u64 {
+        self.0.positions.committed_slots.load()
+    }
 }
 
 fn wire(config: &Config, mut parts: Parts) -> Result<Assembly, Failure> {
@@ -243,6 +257,8 @@ fn wire(config: &Config, mut parts: Parts) -> Result<Assembly, Failure> {
             seed,
             control: control_receiver,
             grow: grow_receiver,
+            shipper: None,
+            led: std::sync::mpsc::channel().0,
         },
         ingest,
         stops,

@@ -154,7 +154,9 @@ fn kind(kind: ListenerKind) -> &'static str {
 fn level(ack: AckLevel) -> Level {
     match ack {
         AckLevel::None => Level::Received,
-        AckLevel::Disk | AckLevel::PeerMemory | AckLevel::PeerDisk => Level::Durable,
+        AckLevel::Disk => Level::Durable,
+        AckLevel::PeerMemory => Level::PeerMemory,
+        AckLevel::PeerDisk => Level::Committed,
     }
 }
 

@@ -1,0 +1,148 @@
+//! Cutting a lane's log back to where it and the primary's are the same. Done at start only, with a closed log, by order.
+//!
+//! ```text
+//! copy to quarantine ─► later segments blank, the newest first ─► sidecar ends at the cut ─► record area ─► heads behind the cut zeroed
+//! ```
+//!
+//! If we die before the sidecar is written, the log ends where a segment does and the order is given again. Behind it the
+//! sidecar says where the log ends, whatever stands there; record area and heads only make sure that nothing else says more.
+
+use super::candidates::{Candidate, candidates};
+use super::quarantine::keep_bytes;
+use super::{Rules, Window, blank};
+use crate::disk::{Disk, DiskError};
+use headworks_format::block::{COUNTERS, HEAD_BYTES};
+use headworks_format::segment::{DATA_FROM, PAGE_BYTES, Persisted, read_records, write_record};
+use headworks_format::sidecar::{Entry, Sidecar};
+use headworks_format::{Chain, Sequence};
+
+/// What was cut.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// Blocks.
+    pub blocks: u64,
+    /// Their records.
+    pub records: u64,
+    /// Names of the copies in quarantine, oldest first.
+    pub copies: Vec<String>,
+}
+
+/// A segment's blocks up to the cut and behind it.
+struct Split {
+    /// Entries of the batches before the cut.
+    entries: Vec<Entry>,
+    chain: Chain,
+    counters: [u64; COUNTERS],
+    /// First byte behind the blocks that stay.
+    position: u64,
+    /// Positions of the heads that go.
+    heads: Vec<u64>,
+    records: u64,
+    end_position: u64,
+}
+
+/// Cuts the lane's log so that `to` is its next block. The lane has been recovered and is closed; recover it again afterwards.
+///
+/// # Errors
+/// What goes could not be kept in quarantine, or a write failed. Nothing is cut that has no durable copy.
+pub fn truncate<D: Disk>(disk: &mut D, rules: &Rules, to: Sequence) -> Result<Cut, DiskError> {
+    let kept = candidates(disk, rules.lane, rules.segment_bytes)?.kept;
+    let mut cut = Cut::default();
+    let splits: Vec<Split> = kept.iter().map(|candidate| split(disk, candidate, to)).collect();
+    for (candidate, split) in kept.iter().zip(&splits).filter(|(_, split)| !split.heads.is_empty()) {
+        let prefix = format!("divergent-from-{to}-");
+        cut.copies.push(keep_bytes(disk, candidate, &prefix, split.position, split.end_position)?);
+        cut.blocks += split.heads.len() as u64;
+        cut.records += split.records;
+    }
+    for (candidate, split) in kept.iter().zip(&splits).rev() {
+        if candidate.id.base_sequence >= to {
+            blank(disk, candidate.file)?;
+        } else if !split.heads.is_empty() {
+            end_at(disk, candidate, split, to)?;
+        }
+    }
+    Ok(cut)
+}
+
+fn split<D: Disk>(disk: &D, candidate: &Candidate, to: Sequence) -> Split {
+    let id = &candidate.id;
+    let start = DATA_FROM as u64;
+    let mut found = Split {
+        entries: Vec::new(),
+        chain: id.base_chain,
+        counters: [0; COUNTERS],
+        position: start,
+        heads: Vec::new(),
+        records: 0,
+        end_position: start,
+    };
+    let end = candidate.sidecar.as_ref().map_or(id.segment_bytes, |sidecar| sidecar.end_position);
+    let mut window = Window::new(disk, candidate.file, id.segment_bytes);
+    let mut position = start;
+    while position + HEAD_BYTES as u64 <= end {
+        let Some(head) = window.head_at(position).filter(|head| head.nonce() == id.nonce) else {
+            position += HEAD_BYTES as u64;
+            continue;
+        };
+        let behind = position + head.block_bytes() as u64;
+        if head.sequence() < to {
+            found.position = behind;
+            (found.chain, found.counters) = (head.chain(), head.header().counters.map(|counter| counter.get()));
+            if !head.is_control() {
+                found.entries.extend(head.placed().map(|placed| Entry::of(&placed, position)));
+            }
+        } else {
+            found.heads.push(position);
+            found.records += u64::from(head.header().records.get());
+        }
+        found.end_position = behind;
+        position = behind;
+    }
+    found
+}
+
+/// Ends the segment at the cut.
+fn end_at<D: Disk>(disk: &mut D, candidate: &Candidate, split: &Split, to: Sequence) -> Result<(), DiskError> {
+    let id = &candidate.id;
+    let mut entries = split.entries.clone();
+    entries.sort_unstable();
+    let holes = candidate.sidecar.iter().flat_map(|sidecar| &sidecar.holes).filter(|hole| hole.sequence < to).copied().collect();
+    let sidecar = Sidecar {
+        lane: id.lane,
+        epoch: id.epoch,
+        nonce: id.nonce,
+        base_sequence: id.base_sequence,
+        end_sequence: to,
+        end_position: split.position,
+        end_chain: split.chain,
+        counters: split.counters,
+        entries,
+        holes,
+    };
+    disk.write_sidecar(candidate.file, &sidecar.encode())?;
+    rewrite_records(disk, candidate, to)?;
+    let zeros = disk.buffer(HEAD_BYTES);
+    for position in split.heads.iter().rev() {
+        disk.write(candidate.file, *position, zeros.as_ref())?;
+    }
+    disk.sync(candidate.file)
+}
+
+/// Takes back every record that names a block behind the cut or says that one was durable.
+fn rewrite_records<D: Disk>(disk: &mut D, candidate: &Candidate, to: Sequence) -> Result<(), DiskError> {
+    let bytes = DATA_FROM - PAGE_BYTES;
+    let mut area = disk.buffer(bytes);
+    disk.read(candidate.file, PAGE_BYTES as u64, bytes, &mut area)?;
+    let mut rewritten = vec![0; bytes];
+    for (page, into) in area.as_ref()[..bytes].chunks(PAGE_BYTES).zip(rewritten.chunks_mut(PAGE_BYTES)) {
+        let stays = |record: &Persisted| record.nonce == candidate.id.nonce && (!record.names_block() || record.sequence < to);
+        for (place, record) in read_records(page).filter(stays).enumerate() {
+            let durable_through = record.durable_through.min(to.0);
+            let sequence = if record.names_block() { record.sequence } else { Sequence(durable_through) };
+            write_record(into, place, &Persisted { durable_through, sequence, ..record });
+        }
+    }
+    disk.write(candidate.file, PAGE_BYTES as u64, &rewritten)?;
+    disk.sync(candidate.file)
+}
