@@ -39,12 +39,6 @@ pub enum Rejected {
         /// What is there.
         left_bytes: usize,
     },
-    /// The frame goes on after the last field.
-    #[error("{left_bytes} bytes left over after the last field")]
-    LeftOver {
-        /// How many.
-        left_bytes: usize,
-    },
     /// A length is negative and not -1, or beyond what memory can address.
     #[error("impossible length")]
     Length,
@@ -121,7 +115,9 @@ pub enum Request<'a> {
     CreateTopics(create_topics::CreateTopics<'a>),
 }
 
-/// Reads the body of the request that `api` names, to the last byte.
+/// Reads the body of the request that `api` names. What the frame holds behind the last field is not looked at, as Apache Kafka does not:
+/// a client that leaves bytes there works with it and goes unnoticed. librdkafka 2.12 is one; where it asks for the metadata of all
+/// topics in a flexible version, it writes the null array as four bytes, and the three that are too many end up behind the rest.
 ///
 /// # Errors
 /// [`Rejected`] when the body does not parse.
@@ -131,7 +127,7 @@ pub enum Request<'a> {
 pub fn read_body<'a>(reader: &mut Reader<'a>, api: &Api, version: i16) -> Result<Request<'a>, Rejected> {
     use super::versions::Key;
     assert!(api.accepts(version), "{} version {version}", api.name);
-    let request = match api.key {
+    Ok(match api.key {
         Key::ApiVersions => Request::ApiVersions(api_versions::read(reader, version)?),
         Key::Metadata => Request::Metadata(metadata::read(reader, version)?),
         Key::ListOffsets => Request::ListOffsets(list_offsets::read(reader, version)?),
@@ -141,9 +137,7 @@ pub fn read_body<'a>(reader: &mut Reader<'a>, api: &Api, version: i16) -> Result
         Key::Produce => Request::Produce(produce::read(reader)?),
         Key::InitProducerId => Request::InitProducerId(init_producer_id::read(reader, version)?),
         Key::CreateTopics => Request::CreateTopics(create_topics::read(reader)?),
-    };
-    reader.finish()?;
-    Ok(request)
+    })
 }
 
 /// Reads a whole frame as the server does and returns how many bytes were reserved for it. The entry

@@ -211,11 +211,6 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Ends the request. Bytes left over mean that one of us misread a field.
-    pub fn finish(&self) -> Result<(), Rejected> {
-        if self.left.is_empty() { Ok(()) } else { Err(Rejected::LeftOver { left_bytes: self.left.len() }) }
-    }
-
     fn array_length(&mut self) -> Result<Option<usize>, Rejected> {
         if self.flexible { self.compact_length() } else { legacy_length(i64::from(self.int32()?)) }
     }
