@@ -7,6 +7,7 @@
 //! cargo xtask sim --seeds N     the simulator, in release
 //! cargo xtask faults [--full]   the fault matrix against the real binary
 //! cargo xtask fuzz [TARGET]     decoders of untrusted bytes under libFuzzer
+//! cargo xtask librdkafka        librdkafka's own tests against the real binary
 //! ```
 //!
 //! It links no engine crate and nothing from a registry: it must build in a second on a tree whose engine does not compile,
@@ -16,6 +17,7 @@
 mod bench;
 mod faults;
 mod fuzz;
+mod librdkafka;
 mod report;
 mod sim;
 mod test;
@@ -25,6 +27,7 @@ mod workspace;
 
 use std::process::ExitCode;
 
+use librdkafka::Selection;
 use report::Outcome;
 use workspace::Workspace;
 
@@ -37,6 +40,7 @@ usage: cargo xtask COMMAND
   sim --seed N | --seeds N [--from N]   the simulator, in release
   faults [--full]                   the short column of the fault matrix, or all of it
   fuzz [--seconds N] [TARGET]       each fuzz target, or the one named, for N seconds; 600 when N is not given
+  librdkafka [--idempotent] [NUMBER…]   librdkafka's own tests: all that the list lets run, or the ones named
 
 exit codes: 0 all well, 1 something failed, 2 not a command
 ";
@@ -68,6 +72,11 @@ fn main() -> ExitCode {
             let (seconds, target) = fuzz_words(rest).unwrap_or((fuzz::LONG_SECONDS, None));
             exit(fuzz::fuzz(&workspace, seconds, target))
         }
+        ["librdkafka", ref rest @ ..] if librdkafka_words(rest).is_some() => {
+            let (numbers, idempotent) = librdkafka_words(rest).unwrap_or_default();
+            let selection = if numbers.is_empty() { Selection::All } else { Selection::Numbers(numbers) };
+            exit(librdkafka::librdkafka(&workspace, selection, idempotent))
+        }
         ["faults", "--full"] => exit(faults::faults(&workspace, faults::Column::Full)),
         _ => {
             eprint!("xtask: not a command: {}\n\n{USAGE}", words.join(" "));
@@ -87,6 +96,15 @@ fn fuzz_words<'w>(words: &[&'w str]) -> Option<(u32, Option<&'w str>)> {
         [target] if !target.starts_with('-') => Some((seconds, Some(target))),
         _ => None,
     }
+}
+
+/// Numbers of `librdkafka`, and whether producers are idempotent; none when the words are something else.
+fn librdkafka_words<'w, 's>(words: &'s [&'w str]) -> Option<(&'s [&'w str], bool)> {
+    let (numbers, idempotent) = match words {
+        ["--idempotent", numbers @ ..] => (numbers, true),
+        numbers => (numbers, false),
+    };
+    numbers.iter().all(|number| librdkafka::list::is_number(number)).then_some((numbers, idempotent))
 }
 
 /// The exit code of a command that is one step.

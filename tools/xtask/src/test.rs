@@ -6,9 +6,10 @@
 use std::process::{Command, ExitCode, Stdio};
 
 use crate::faults::Column;
+use crate::librdkafka::Selection;
 use crate::report::{Outcome, Report, run, show};
 use crate::workspace::Workspace;
-use crate::{faults, fuzz, sim, tidy, tools};
+use crate::{faults, fuzz, librdkafka, sim, tidy, tools};
 
 /// One step of the plan.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ enum Work {
     Tidy,
     /// Decoders of untrusted bytes under the fuzzer, for a short while.
     Fuzz,
+    /// The short ones of librdkafka's own tests.
+    Librdkafka,
 }
 
 /// Runs the plan and prints the summary; 0 when nothing failed, else 1.
@@ -39,6 +42,7 @@ pub fn test(workspace: &Workspace) -> ExitCode {
         report.step(step.name, || match step.work {
             Work::Tidy => tidy::tidy(workspace),
             Work::Fuzz => fuzz::fuzz(workspace, fuzz::SHORT_SECONDS, None),
+            Work::Librdkafka => librdkafka::librdkafka(workspace, Selection::Short, false),
             Work::Run(mut command) => run(&mut command),
             Work::WithTools(mut command) => run(command.envs(variables.iter().cloned())),
             Work::Filtered(mut command) => run_filtered(&mut command),
@@ -71,6 +75,7 @@ fn plan(workspace: &Workspace) -> Vec<Step> {
     if workspace.has("tools/headworks") {
         let short = faults::command(workspace, Column::Short);
         steps.push(step("faults, short column", Work::WithTools(short)));
+        steps.push(step("librdkafka, short", Work::Librdkafka));
         steps.push(step("fuzz, 30 s each", Work::Fuzz));
     }
     steps

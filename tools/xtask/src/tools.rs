@@ -5,6 +5,8 @@
 //! | kcat | `kcat` on the search path | apt, when root | `HEADWORKS_KCAT` |
 //! | confluent-kafka, kafka-python, aiokafka | `target/venv/bin/python` | pip into that venv | `HEADWORKS_PYTHON` |
 //!
+//! What builds librdkafka's tests (a C and a C++ compiler, make, python) is found or installed by apt in the same way, when they are built.
+//!
 //! A variable is set only when its tool has answered here, so a test that finds the variable must use the tool and may fail by
 //! it, and a test that does not find it says so and returns. Nothing is installed outside `target/` but Debian packages, those
 //! only by root, and nothing that already works is touched.
@@ -80,6 +82,17 @@ fn ensure_python_clients(workspace: &Workspace, python: &PathBuf) -> Outcome {
         Outcome::Passed => Outcome::Skipped(format!("a client does not import; try: {imports:?}")),
         Outcome::Failed(reason) | Outcome::Skipped(reason) => Outcome::Skipped(reason),
     }
+}
+
+/// Programs with the Debian packages that have them: all answer, or this says why one does not.
+pub fn ensure_programs(needs: &[(&str, &'static str)]) -> Result<(), String> {
+    let missing = || needs.iter().filter(|(program, _)| !answers(Command::new(program).arg("--version")));
+    let packages: Vec<&str> = missing().map(|(_, package)| *package).collect();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    install(&packages)?;
+    missing().next().map_or(Ok(()), |(program, package)| Err(format!("{package} was installed and {program} does not run")))
 }
 
 /// A venv under the target folder. Debian ships python without the part that fills one, so a first failure is worth one

@@ -26,6 +26,7 @@ fn shown(members: &[&str], name: &str) -> String {
         Work::Run(command) | Work::WithTools(command) | Work::Filtered(command) => show(command),
         Work::Tidy => "tidy".to_owned(),
         Work::Fuzz => "fuzz".to_owned(),
+        Work::Librdkafka => "librdkafka".to_owned(),
     }
 }
 
@@ -34,7 +35,7 @@ fn a_package_that_is_not_there_has_no_step() {
     let always = ["fmt", "clippy", "tidy", "tests", "testrelease"];
     check(&["engine/format"], &always);
     let mut all = always.to_vec();
-    all.extend(["loom", "simulator", "faults, short column", "fuzz, 30 s each"]);
+    all.extend(["loom", "simulator", "faults, short column", "librdkafka, short", "fuzz, 30 s each"]);
     check(&["engine/ring", "tools/sim", "tools/headworks"], &all);
 }
 

@@ -24,6 +24,7 @@ pub const EDGES: &[(&str, &[&str])] = &[
     ("loadgen", &[]),
     ("xtask", &[]),
     ("headworks", &["format", "ledger", "ring", "log", "io", "lane", "ingest", "gateway", "replicator", "sim"]),
+    ("librdkafka", &[]),
 ];
 
 /// What tests alone may see beyond that: the test that steps whole turns under a counting allocator needs `unsafe`, which

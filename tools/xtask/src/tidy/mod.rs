@@ -7,6 +7,7 @@
 mod decisions;
 mod direction;
 mod lengths;
+mod librdkafka;
 mod machine;
 mod manifest;
 mod promises;
@@ -51,6 +52,7 @@ const RULES: &[Rule] = &[
     rule("lengths", lengths::ratchet),
     rule("promises", promises::have_tests),
     rule("decisions", decisions::are_dated),
+    rule("librdkafka", librdkafka::list_only_grows),
     rule("machine", machine::nothing_of_this_machine),
 ];
 

@@ -3,6 +3,7 @@
 mod decisions;
 mod direction;
 mod lengths;
+mod librdkafka;
 mod machine;
 mod manifest;
 mod promises;

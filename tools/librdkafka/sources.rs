@@ -1,0 +1,2 @@
+//! Empty: cargo wants a target in a package before it fetches what the package depends on.
+#![forbid(unsafe_code)]
