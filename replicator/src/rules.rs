@@ -1,0 +1,90 @@
+//! The rules of the protocol that the model checks, each of which can be taken away in tests, and only there.
+//!
+//! A rule that nothing misses when it is gone is either not needed or not tested. So the model is run once with all rules and
+//! once without each, and the second must fail. Outside of tests [`Rules`] holds nothing and can be told nothing.
+
+/// A rule, by its number in the specification of the pair.
+#[cfg(test)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Rule {
+    /// 1: what belongs to an epoch below the promised one is refused.
+    Promise,
+    /// 1: a promise is durable before it is answered.
+    PromiseFirst,
+    /// 2: an append fits the end of the log by its chain, and never truncates.
+    Append,
+    /// 3: only what is durable is acknowledged as durable.
+    Ack,
+    /// 4: committed is what every member in sync has.
+    Commit,
+    /// 5: a member counts until it is known to be out.
+    Shrink,
+    /// 5: a swap without an answer may still land, whatever is read meanwhile.
+    Unknown,
+    /// 6: only a member in sync, with the same disk, makes itself primary.
+    Promote,
+    /// 7: a restarted primary takes a new epoch.
+    Restart,
+    /// 8: a learner's acknowledgements are required before it is registered.
+    Expand,
+}
+
+/// Which rules hold: all, but for one at most in a test.
+#[cfg(test)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Rules {
+    pub without: Option<Rule>,
+}
+
+impl Rules {
+    /// All of them.
+    #[cfg(test)]
+    pub(crate) const ALL: Rules = Rules { without: None };
+    /// All of them.
+    #[cfg(not(test))]
+    pub(crate) const ALL: Rules = Rules;
+}
+
+#[cfg(test)]
+impl Rules {
+    fn holds(self, rule: Rule) -> bool {
+        self.without != Some(rule)
+    }
+}
+
+/// Which rules hold: all.
+#[cfg(not(test))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Rules;
+
+/// One question a rule, so that the code of a release asks nothing.
+macro_rules! rules {
+    ($($name:ident: $rule:ident),* $(,)?) => {
+        impl Rules {
+            $(
+                #[cfg(test)]
+                pub(crate) fn $name(self) -> bool {
+                    self.holds(Rule::$rule)
+                }
+                #[cfg(not(test))]
+                #[allow(clippy::unused_self)]
+                pub(crate) const fn $name(self) -> bool {
+                    true
+                }
+            )*
+        }
+    };
+}
+
+rules!(
+    promise: Promise,
+    promise_first: PromiseFirst,
+    append: Append,
+    ack: Ack,
+    commit: Commit,
+    shrink: Shrink,
+    unknown: Unknown,
+    promote: Promote,
+    restart: Restart,
+    expand: Expand,
+);

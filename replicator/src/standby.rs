@@ -1,0 +1,378 @@
+//! The standby: follows what it can prove, acknowledges what is durable, and makes itself primary when it may.
+//!
+//! A lane follows in one epoch, the promised one. It begins with a Welcome whose verdict says that the lane's log is a
+//! beginning of the primary's, and grows by appends of that epoch that fit its end by their chain; so an acknowledgement in
+//! an epoch says that everything below is in both logs.
+
+use crate::event::{Close, Effect, Halt, Note, Outbound, StartOver};
+use crate::message::{Ack, End, Envelope, Refusal, Verdict};
+use crate::register::{Mode, Register};
+use crate::shard::{Shard, State};
+use headworks_format::{Chain, Epoch};
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Standby {
+    links: Vec<Link>,
+    /// When the primary was heard last.
+    heard_ns: u64,
+    /// Whether to make itself primary at the next look at the register.
+    bids: bool,
+    /// The epoch that it has tried to take.
+    asked: Option<Epoch>,
+    /// The node that an operator says is fenced.
+    pub fenced: Option<u128>,
+}
+
+/// A lane's connection to the primary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+struct Link {
+    /// Whether it is there.
+    up: bool,
+    /// The epoch in which the lane follows.
+    follows: Option<Epoch>,
+    /// A Welcome that waits for its epoch to be promised durably.
+    waiting: Option<Waiting>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Waiting {
+    epoch: Epoch,
+    verdict: Verdict,
+    own: Option<Chain>,
+}
+
+impl Shard {
+    pub(crate) fn stand_by(&mut self, now_ns: u64) {
+        let links = vec![Link::default(); self.lanes.len()];
+        self.state = State::Standby(Standby { links, heard_ns: now_ns, bids: false, asked: None, fenced: None });
+    }
+
+    fn standby(&mut self) -> Option<&mut Standby> {
+        match &mut self.state {
+            State::Standby(standby) => Some(standby),
+            _ => None,
+        }
+    }
+
+    fn link(&mut self, lane: u32) -> Option<&mut Link> {
+        self.standby().map(|standby| &mut standby.links[lane as usize])
+    }
+
+    /// The epoch in which a lane follows.
+    fn follows(&mut self, lane: u32) -> Option<Epoch> {
+        self.link(lane).and_then(|link| link.follows)
+    }
+
+    pub(crate) fn on_link_up(&mut self, lane: u32) {
+        let Some(link) = self.link(lane) else { return self.close(lane, Close::Unexpected) };
+        *link = Link { up: true, ..Link::default() };
+        self.send(lane, Outbound::Hello);
+    }
+
+    pub(crate) fn on_link_lost(&mut self, lane: u32, reset: bool) {
+        match &mut self.state {
+            State::Standby(standby) => {
+                let link = &mut standby.links[lane as usize];
+                let followed = link.follows.is_some();
+                *link = Link::default();
+                if reset && followed {
+                    self.bid();
+                }
+            }
+            State::Primary(_) => self.on_peer_lost(lane),
+            _ => {}
+        }
+    }
+
+    /// Closes the lane's connection; it is dialled again.
+    fn unlink(&mut self, lane: u32, why: Close) {
+        if let Some(link) = self.link(lane) {
+            *link = Link::default();
+        }
+        self.close(lane, why);
+    }
+
+    /// Rule 1: whether a message of that epoch may be taken; what is older is answered with what was promised.
+    fn is_current(&mut self, lane: u32, epoch: Epoch) -> bool {
+        if epoch >= self.kept.promised || !self.rules.promise() {
+            return true;
+        }
+        let promised = self.kept.promised;
+        self.send(lane, Outbound::Nack { promised });
+        self.unlink(lane, Close::OldEpoch);
+        false
+    }
+
+    pub(crate) fn on_welcome(&mut self, now_ns: u64, lane: u32, epoch: Epoch, verdict: Verdict, own: Option<Chain>) {
+        if self.link(lane).is_none_or(|link| !link.up) {
+            return;
+        }
+        if let Verdict::Refuse(why) = verdict {
+            return self.on_refused(lane, why);
+        }
+        if !self.is_current(lane, epoch) {
+            return;
+        }
+        let welcome = Waiting { epoch, verdict, own };
+        if epoch <= self.kept.promised {
+            return self.heed(now_ns, lane, welcome);
+        }
+        self.keep(epoch.max(self.keeping.promised));
+        if self.rules.promise_first() {
+            if let Some(link) = self.link(lane) {
+                link.waiting = Some(welcome);
+            }
+        } else {
+            self.kept.promised = epoch;
+            self.heed(now_ns, lane, welcome);
+        }
+    }
+
+    fn on_refused(&mut self, lane: u32, why: Refusal) {
+        match why {
+            Refusal::OtherPair => self.halt(Halt::OtherPair),
+            Refusal::Unequal => self.halt(Halt::Unequal),
+            Refusal::NothingInCommon => self.halt(Halt::NothingInCommon { lane }),
+            Refusal::NotPrimary | Refusal::Protocol | Refusal::Promised => self.unlink(lane, Close::Refused),
+        }
+    }
+
+    /// A promise is durable: what waited for it goes on.
+    pub(crate) fn on_promised(&mut self, now_ns: u64) {
+        for lane in 0..self.settings.lanes {
+            let promised = self.kept.promised;
+            let waiting = self.link(lane).and_then(|link| link.waiting.take_if(|waiting| waiting.epoch <= promised));
+            match waiting {
+                Some(waiting) if waiting.epoch == promised => self.heed(now_ns, lane, waiting),
+                Some(_) => self.unlink(lane, Close::OldEpoch),
+                None => {}
+            }
+        }
+    }
+
+    /// Does what the primary's verdict on a lane says, if this node's own log agrees.
+    fn heed(&mut self, now_ns: u64, lane: u32, welcome: Waiting) {
+        if let Some(standby) = self.standby() {
+            standby.heard_ns = now_ns;
+        }
+        let here = *self.lane(lane);
+        match welcome.verdict {
+            Verdict::Follow { from } if from == here.end || (!self.rules.append() && from.sequence == here.end.sequence) => {
+                self.follow(lane, welcome.epoch);
+            }
+            // The log has moved since it asked.
+            Verdict::Follow { .. } => self.unlink(lane, Close::Unfitting),
+            Verdict::Truncate { to } => self.cut(lane, to, welcome.own),
+            Verdict::Restart { from } => self.restart(lane, from),
+            Verdict::Refuse(_) => {}
+        }
+    }
+
+    fn follow(&mut self, lane: u32, epoch: Epoch) {
+        if let Some(link) = self.link(lane) {
+            link.follows = Some(epoch);
+        }
+        let here = &mut self.lanes[lane as usize];
+        if !here.is_open {
+            here.is_open = true;
+            self.order(Effect::Open { lane });
+        }
+        self.acknowledge(lane);
+    }
+
+    /// Rule 10: a log is cut at the last common point, proved by the chain, never below what is committed.
+    fn cut(&mut self, lane: u32, to: End, own: Option<Chain>) {
+        let here = *self.lane(lane);
+        if to.sequence >= here.end.sequence {
+            return self.unlink(lane, Close::Unfitting);
+        }
+        if to.sequence < here.committed {
+            return self.halt(Halt::CutBelowCommitted { lane, to: to.sequence, committed: here.committed });
+        }
+        if own != Some(to.chain) {
+            return self.halt(Halt::NothingInCommon { lane });
+        }
+        if here.is_open {
+            return self.start_over(StartOver::Rejoin);
+        }
+        self.order(Effect::Cut { lane, to });
+    }
+
+    /// What the lane lacks is gone at the primary: it begins anew, which no member in sync ever has to.
+    fn restart(&mut self, lane: u32, from: End) {
+        let me = self.settings.me;
+        if self.tracker.known().is_some_and(|register| register.in_sync(me)) {
+            return self.halt(Halt::RestartInSync { lane });
+        }
+        if self.lane(lane).is_open {
+            return self.start_over(StartOver::Rejoin);
+        }
+        self.order(Effect::Restart { lane, from });
+    }
+
+    pub(crate) fn on_lane_cut(&mut self, lane: u32, end: End) {
+        let here = &mut self.lanes[lane as usize];
+        assert!(!here.is_open, "lane {lane} was cut to {} while it was open", end.sequence);
+        // A log that begins anew behind its end holds nothing that it could have known to be committed.
+        let committed = if end.sequence > here.end.sequence { 0 } else { here.committed };
+        (here.end, here.durable, here.committed) = (end, end.sequence, committed);
+        if self.link(lane).is_some_and(|link| link.up) {
+            self.send(lane, Outbound::Hello);
+        }
+    }
+
+    /// Rule 2: a block is taken if it is of the epoch that is followed and fits the end of the log, or is there already. An
+    /// append never truncates.
+    pub(crate) fn on_append(&mut self, now_ns: u64, envelope: &Envelope, present: bool) {
+        let lane = envelope.lane;
+        let Some(follows) = self.follows(lane) else { return };
+        if !self.is_current(lane, envelope.epoch) {
+            return;
+        }
+        if envelope.epoch != follows && self.rules.promise() {
+            return self.unlink(lane, Close::Unfitting);
+        }
+        let here = self.lane(lane).end;
+        let fits = envelope.sequence == here.sequence && envelope.previous == here.chain;
+        let overwrites = !self.rules.append() && envelope.sequence <= here.sequence && !present;
+        if fits || overwrites {
+            let end = End { sequence: envelope.sequence + 1, chain: envelope.chain };
+            self.lanes[lane as usize].end = end;
+            self.order(Effect::Accept { lane, sequence: envelope.sequence });
+        } else if !(present && envelope.sequence < here.sequence) {
+            return self.unlink(lane, Close::Unfitting);
+        }
+        if let Some(standby) = self.standby() {
+            standby.heard_ns = now_ns;
+        }
+        self.raise_committed(lane, envelope.committed);
+        self.acknowledge(lane);
+    }
+
+    /// What the primary says is committed is committed here as well, as far as the log goes.
+    fn raise_committed(&mut self, lane: u32, committed: u64) {
+        let here = &mut self.lanes[lane as usize];
+        let through = committed.min(here.end.sequence);
+        if through > here.committed {
+            here.committed = through;
+            self.order(Effect::Gate { lane, through, serial: 0 });
+        }
+    }
+
+    /// Rule 3: says what is durable, and apart from it what is only received.
+    pub(crate) fn acknowledge(&mut self, lane: u32) {
+        let Some(followed) = self.follows(lane) else { return };
+        // Without rule 1 what came from an old epoch is acknowledged in the promised one.
+        let epoch = if self.rules.promise() { followed } else { self.kept.promised };
+        if epoch != self.kept.promised {
+            return;
+        }
+        let here = self.lane(lane);
+        let received = here.end.sequence;
+        let durable = if self.rules.ack() { here.durable.min(received) } else { received };
+        let ack = Ack { epoch, member: self.settings.me, lane, received, durable };
+        self.send(lane, Outbound::Ack(ack));
+    }
+
+    pub(crate) fn on_heartbeat(&mut self, now_ns: u64, lane: u32, epoch: Epoch, committed: &[u64]) {
+        if self.link(lane).is_none_or(|link| !link.up) || !self.is_current(lane, epoch) {
+            return;
+        }
+        if self.follows(lane) != Some(epoch) {
+            return;
+        }
+        if let Some(standby) = self.standby() {
+            standby.heard_ns = now_ns;
+        }
+        for (lane, committed) in (0..self.settings.lanes).zip(committed) {
+            if self.follows(lane) == Some(epoch) {
+                self.raise_committed(lane, *committed);
+            }
+        }
+        self.send(lane, Outbound::HeartbeatAck { epoch });
+    }
+
+    /// The primary has stopped: whoever has everything that it had takes over at once.
+    pub(crate) fn on_switch(&mut self, epoch: Epoch, ends: &[u64]) {
+        let State::Standby(standby) = &self.state else { return };
+        let complete = |(lane, (link, end)): (&crate::shard::Lane, (&Link, &u64))| {
+            link.follows == Some(epoch) && lane.end.sequence == *end && lane.durable >= *end
+        };
+        let everything = ends.len() == self.lanes.len() && self.lanes.iter().zip(standby.links.iter().zip(ends)).all(complete);
+        if everything && epoch == self.kept.promised {
+            self.bid();
+        }
+    }
+
+    pub(crate) fn tick_standby(&mut self, now_ns: u64) {
+        let patience = self.settings.detect_ns.saturating_add(self.settings.holdoff_ns);
+        let Some(standby) = self.standby() else { return };
+        if now_ns.saturating_sub(standby.heard_ns) >= patience {
+            standby.heard_ns = now_ns;
+            self.bid();
+        }
+    }
+
+    /// Wants to be primary: looks at the register first.
+    pub(crate) fn bid(&mut self) {
+        if let Some(standby) = self.standby() {
+            standby.bids = true;
+            self.read_register();
+        }
+    }
+
+    /// Rule 6: who makes itself primary is in sync, with this very disk and no fault of it, and nobody has forbidden it.
+    pub(crate) fn standby_sees(&mut self) {
+        let State::Standby(standby) = &mut self.state else { return };
+        let (bids, fenced) = (core::mem::take(&mut standby.bids), standby.fenced);
+        let Some(register) = self.tracker.known().copied() else { return };
+        if register.primary == self.settings.me {
+            return self.was_made_primary(register);
+        }
+        if !bids || self.tracker.swaps() {
+            return;
+        }
+        if !self.may_lead(&register, fenced) {
+            return self.note(Note::MayNotLead);
+        }
+        if !self.tracker.is_settled() {
+            return;
+        }
+        let Some(epoch) = self.next_epoch(&register) else { return self.halt(Halt::EpochsEnd) };
+        // While the swap is under way this node goes on to follow: what it takes meanwhile is before the new epoch.
+        let effect = self.tracker.swap(Register { epoch, primary: self.settings.me, standby: None, ..register });
+        self.order(effect);
+        if let Some(standby) = self.standby() {
+            standby.asked = Some(epoch);
+        }
+    }
+
+    fn may_lead(&self, register: &Register, fenced: Option<u128>) -> bool {
+        let in_sync = register.in_sync(self.settings.me) || !self.rules.promote();
+        let allowed = register.mode == Mode::Auto || (register.mode == Mode::Manual && fenced == Some(register.primary.node));
+        in_sync && allowed && !self.kept.needs_repair
+    }
+
+    /// The register names this node: by the swap that it made just now, or by one of an earlier life that landed late.
+    fn was_made_primary(&mut self, register: Register) {
+        if self.kept.needs_repair {
+            return;
+        }
+        let asked = self.standby().and_then(|standby| standby.asked);
+        if asked == Some(register.epoch) {
+            self.close_all(Close::NewEpoch);
+            self.promise(register.epoch);
+        } else if self.tracker.is_settled() {
+            self.close_all(Close::NewEpoch);
+            self.take(register);
+        }
+    }
+
+    /// The arbiter did not answer: whoever wanted to lead tries again when the patience is over once more.
+    pub(crate) fn on_unreachable(&mut self) {
+        if let Some(standby) = self.standby() {
+            standby.bids = false;
+        }
+    }
+}
