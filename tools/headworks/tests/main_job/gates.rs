@@ -1,4 +1,4 @@
-//! Other clients than librdkafka's, each with a codec of its own: they write, read, and seek by time.
+//! Clients as programs use them, each with a codec of its own: they write, read, and seek by time.
 
 use crate::assert_clean;
 use crate::harness::node::Node;
@@ -27,6 +27,11 @@ fn check(script: &str) {
     assert_eq!(String::from_utf8_lossy(&output.stdout), "stored and read 2000\n");
     node.stop();
     assert_clean(&data);
+}
+
+#[test]
+fn confluent_kafka_writes_reads_and_seeks() {
+    check("confluent_kafka.py");
 }
 
 #[test]
