@@ -11,6 +11,7 @@
 //!     batch             Kafka record batch v2, verbatim
 //! sidecar               a rolled segment's end, holes and dense index      (lane-NN/NNNNNN.idx)
 //! register              who is primary of a pair, in which epoch, with whom in sync: kept by its arbiter
+//! witness               the file of an arbiter: its identity, and 64 places for registers, two slots each
 //! ```
 #![forbid(unsafe_code)]
 
@@ -28,6 +29,7 @@ pub mod segment;
 pub mod sidecar;
 pub mod superblock;
 pub mod units;
+pub mod witness;
 
 pub use layout::Field;
 pub use units::{Chain, Epoch, LaneId, Nonce, PairId, PartitionId, Sequence};

@@ -2,7 +2,7 @@
 //! specification cannot say anything else than the code.
 
 use crate::units::{EPOCH_MAX, OFFSET_MAX};
-use crate::{Field, batch, block, checkpoint, register, segment, sidecar, superblock};
+use crate::{Field, batch, block, checkpoint, register, segment, sidecar, superblock, witness};
 use core::fmt::Write as _;
 
 /// Every table of `FORMAT.md` with its name: the structures, then counters and limits.
@@ -30,6 +30,7 @@ pub fn structures() -> Vec<(&'static str, &'static [Field])> {
         ("Hole", sidecar::HoleEntry::FIELDS),
         ("Superblock copy", superblock::SuperblockPage::FIELDS),
         ("Register record", register::RegisterRecord::FIELDS),
+        ("Witness head", witness::WitnessHead::FIELDS),
     ]
 }
 

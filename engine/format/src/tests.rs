@@ -4,7 +4,7 @@
 use crate::block::{self, COUNTERS, HEAD_BYTES, Placed, Seal, Stamp};
 use crate::{
     Chain, Epoch, Field, LaneId, Nonce, PairId, PartitionId, Sequence, batch, checksum, record, register, render, segment, sidecar,
-    superblock,
+    superblock, witness,
 };
 use proptest::prelude::*;
 
@@ -199,6 +199,7 @@ fn bytes_are_frozen() {
         ("sidecar", sidecar::tests::sample().encode()),
         ("superblock copy", superblock::tests::state(3).encode()),
         ("register record", register::tests::register(3).encode().to_vec()),
+        ("witness head", witness::tests::IDENTITY.encode().to_vec()),
     ];
     let found: Vec<_> = structures.iter().map(|(name, bytes)| (*name, fingerprint(bytes))).collect();
     let frozen = [
@@ -209,6 +210,7 @@ fn bytes_are_frozen() {
         ("sidecar", "2a25ef92760e6d858d6604b4b7e9d919"),
         ("superblock copy", "192b54fd9099d3b811594d25d78166cb"),
         ("register record", "bd6f32ed68159aeced377a07ffcbe396"),
+        ("witness head", "1462daaf34fbe3d2da305e6b278cc419"),
     ];
     assert_eq!(found, frozen.map(|(name, print): (&str, &str)| (name, print.to_owned())));
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! headworks [run] [--config FILE] [--data DIR] [--set section.key=value]...
-//! headworks check-config FILE | status | verify DIR | cat DIR --stream S | version
+//! headworks check-config FILE | status | verify DIR | cat DIR --stream S | witness --data DIR --listen ADDR | version
 //! ```
 //! Without a command the appliance runs. A line that cannot be understood ends with code 2; values of settings are judged later, by the
 //! configuration, with code 78.
@@ -21,6 +21,7 @@ Examples:
   headworks check-config /etc/headworks/headworks.toml
   headworks status -o json
   headworks cat /var/lib/headworks --stream events --count 10
+  headworks witness --data /var/lib/headworks-witness --listen 10.0.0.3:9701
 
 Settings, each over the ones before: embedded default, file, environment
 (HEADWORKS_LOG_LINGER=5ms), --set log.linger=5ms, --data.
@@ -57,6 +58,14 @@ Examples:
   headworks cat /var/lib/headworks --stream events --count 10
   headworks cat /var/lib/headworks --stream events --offset 1000 --format json";
 
+const WITNESS_EXAMPLES: &str = "\
+Runs on a third host, outside the data path, and keeps who is primary for up
+to 64 pairs. Prints `ready witness=ADDR data=DIR`; SIGTERM ends it with 0.
+
+Examples:
+  headworks witness --data /var/lib/headworks-witness --listen 10.0.0.3:9701
+  headworks witness --data /tmp/witness --listen 127.0.0.1:0";
+
 /// Ingests streams of packets durably and serves them to Kafka clients.
 #[derive(Debug, Parser)]
 #[command(name = "headworks", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
@@ -92,6 +101,9 @@ pub enum Command {
     /// Print a stream's durable records from a data directory
     #[command(after_help = CAT_EXAMPLES)]
     Cat(CatArgs),
+    /// Keep the registers of pairs: the arbiter, on a host of its own
+    #[command(after_help = WITNESS_EXAMPLES)]
+    Witness(WitnessArgs),
     /// Print the version
     Version(VersionArgs),
 }
@@ -164,6 +176,17 @@ pub struct CatArgs {
     /// How to print a record
     #[arg(long, value_enum, default_value_t = CatFormat::Raw)]
     pub format: CatFormat,
+}
+
+/// `witness`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct WitnessArgs {
+    /// Directory of its own; a new one is another witness
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// Address that the nodes connect to; port 0 picks a free one
+    #[arg(long, value_name = "ADDR")]
+    pub listen: SocketAddr,
 }
 
 /// `version`.

@@ -11,6 +11,7 @@ mod node;
 mod offline;
 mod status;
 mod verify;
+mod witness;
 
 use args::{Args, Command};
 use clap::Parser as _;
@@ -42,6 +43,7 @@ fn carry_out(command: Command) -> Result<ExitCode, Failure> {
         Command::Status(status) => status::run(status.http, status.output).map(answer),
         Command::Verify(verify) => verify::run(&verify.dir, verify.output).map(answer),
         Command::Cat(cat) => cat::run(&cat).map(answer),
+        Command::Witness(args) => witness::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Version(version) => {
             print_version(version.verbose);
             Ok(ExitCode::SUCCESS)
@@ -60,6 +62,7 @@ fn print_version(verbose: bool) {
         println!("block format {}", headworks_format::block::VERSION);
         println!("segment format {}", headworks_format::segment::VERSION);
         println!("superblock format {}", headworks_format::superblock::VERSION);
+        println!("witness format {}", headworks_format::witness::VERSION);
     }
 }
 

@@ -11,4 +11,5 @@ mod run;
 mod sockets;
 
 pub use failure::Failure;
-pub use run::run;
+pub use run::{block_signals, join, notify, run, spawn};
+pub use sockets::server;

@@ -92,7 +92,10 @@ pub fn run(config: &Config) -> Result<(), Failure> {
 }
 
 /// Signals go to the main thread, which waits for them; every other thread inherits the block.
-fn block_signals() -> Result<SigSet, Failure> {
+///
+/// # Errors
+/// The kernel refuses the mask.
+pub fn block_signals() -> Result<SigSet, Failure> {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGTERM);
     signals.add(Signal::SIGINT);
@@ -276,19 +279,25 @@ fn announce(config: &Config, watched: &Watched) {
     notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status(&line)]);
 }
 
-fn notify(states: &[sd_notify::NotifyState<'_>]) {
+/// Tells the service manager, if there is one.
+pub fn notify(states: &[sd_notify::NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "the service manager could not be told");
     }
 }
 
-fn spawn<T: Send + 'static>(name: &str, body: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, Failure> {
+/// A thread of this name.
+///
+/// # Errors
+/// The kernel gives none.
+pub fn spawn<T: Send + 'static>(name: &str, body: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, Failure> {
     thread::Builder::new()
         .name(name.into())
         .spawn(body)
         .map_err(|error| Failure::new(Reason::Kernel, format!("no thread for {name}: {error}")))
 }
 
-fn join<T>(handle: JoinHandle<T>, who: &str) -> T {
+/// Waits for a thread's end; its panic is the whole process's.
+pub fn join<T>(handle: JoinHandle<T>, who: &str) -> T {
     handle.join().unwrap_or_else(|_| fatal(Reason::Bug, format!("{who} panicked")))
 }

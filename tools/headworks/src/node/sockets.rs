@@ -61,8 +61,8 @@ impl Sockets {
     /// A port that cannot be had, with its name and what to do.
     pub fn bind(config: &Config, lanes: u32, warnings: &mut Vec<Warning>) -> Result<Sockets, Failure> {
         let groups = config.listeners.iter().map(|listener| group(config, listener, lanes as usize, warnings)).collect::<Result<_, _>>()?;
-        let kafka = server(config.kafka.address, "kafka")?;
-        let http = server(config.http.address, "http")?;
+        let kafka = server(config.kafka.address, "kafka", "--set kafka.address=HOST:PORT")?;
+        let http = server(config.http.address, "http", "--set http.address=HOST:PORT")?;
         Ok(Sockets { groups, kafka, http, bound_ns: Clock.realtime_ns() })
     }
 
@@ -185,14 +185,18 @@ fn group(config: &Config, listener: &Listener, lanes: usize, warnings: &mut Vec<
     Ok(Group::Udp(group))
 }
 
-fn server(address: SocketAddr, name: &str) -> Result<TcpListener, Failure> {
+/// A TCP listener; `choose` is what to write for another address.
+///
+/// # Errors
+/// The address is taken, not allowed, or not of this host.
+pub fn server(address: SocketAddr, name: &str, choose: &str) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).map_err(|error| {
         let (reason, text) = match error.kind() {
             std::io::ErrorKind::AddrInUse => (
                 Reason::PortBusy,
                 format!(
                     "{name} address {address} is taken by another process; `ss -ltnp 'sport = :{}'` names it, or choose another with \
-                     --set {name}.address=HOST:PORT",
+                     {choose}",
                     address.port()
                 ),
             ),

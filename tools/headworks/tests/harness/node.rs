@@ -198,6 +198,11 @@ impl Node {
         self.process.wait("a killed process ends");
     }
 
+    /// Sends it a signal.
+    pub fn signal(&mut self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
     /// Whether it still runs; fails with what it said if not.
     pub fn assert_alive(&mut self) {
         let ended = self.process.ended();
