@@ -23,7 +23,13 @@ fn main() -> Result<(), Failure> {
     seed(&folder, find_coordinator)?;
     seed(&folder, |_| produce())?;
     seed(&folder, |_| wire::InitProducerIdRequest::default().with_transactional_id(None))?;
-    seed(&folder, |_| create_topics())
+    seed(&folder, |_| create_topics())?;
+    seed(&folder, join_group)?;
+    seed(&folder, sync_group)?;
+    seed(&folder, |_| wire::HeartbeatRequest::default().with_group_id(readers()).with_generation_id(1).with_member_id(text("me")))?;
+    seed(&folder, leave_group)?;
+    seed(&folder, |_| offset_commit())?;
+    seed(&folder, offset_fetch)
 }
 
 fn seed<R: Request>(folder: &Path, body: impl Fn(i16) -> R) -> Result<(), Failure> {
@@ -93,4 +99,58 @@ fn create_topics() -> wire::CreateTopicsRequest {
     let topic =
         CreatableTopic::default().with_name(events()).with_num_partitions(4).with_assignments(vec![assignment]).with_configs(vec![setting]);
     wire::CreateTopicsRequest::default().with_topics(vec![topic])
+}
+
+fn readers() -> wire::GroupId {
+    wire::GroupId(text("readers"))
+}
+
+fn join_group(version: i16) -> wire::JoinGroupRequest {
+    use wire::join_group_request::JoinGroupRequestProtocol;
+    let protocol = |name| JoinGroupRequestProtocol::default().with_name(text(name)).with_metadata(Bytes::from_static(b"metadata"));
+    let request = wire::JoinGroupRequest::default()
+        .with_group_id(readers())
+        .with_session_timeout_ms(10_000)
+        .with_protocol_type(text("consumer"))
+        .with_protocols(vec![protocol("range"), protocol("sticky")]);
+    if version >= 1 { request.with_rebalance_timeout_ms(30_000) } else { request }
+}
+
+fn sync_group(version: i16) -> wire::SyncGroupRequest {
+    use wire::sync_group_request::SyncGroupRequestAssignment;
+    let assignment = SyncGroupRequestAssignment::default().with_member_id(text("me")).with_assignment(Bytes::from_static(b"mine"));
+    let request = wire::SyncGroupRequest::default()
+        .with_group_id(readers())
+        .with_generation_id(1)
+        .with_member_id(text("me"))
+        .with_assignments(vec![assignment]);
+    if version >= 3 { request.with_group_instance_id(Some(text("name"))) } else { request }
+}
+
+fn leave_group(version: i16) -> wire::LeaveGroupRequest {
+    use wire::leave_group_request::MemberIdentity;
+    let request = wire::LeaveGroupRequest::default().with_group_id(readers());
+    if version >= 3 {
+        request.with_members(vec![MemberIdentity::default().with_member_id(text("me")); 2])
+    } else {
+        request.with_member_id(text("me"))
+    }
+}
+
+fn offset_commit() -> wire::OffsetCommitRequest {
+    use wire::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+    let partition = OffsetCommitRequestPartition::default().with_committed_offset(7).with_committed_metadata(Some(text("note")));
+    let topic = OffsetCommitRequestTopic::default().with_name(events()).with_partitions(vec![partition; 2]);
+    wire::OffsetCommitRequest::default().with_group_id(readers()).with_member_id(text("me")).with_topics(vec![topic])
+}
+
+fn offset_fetch(version: i16) -> wire::OffsetFetchRequest {
+    use wire::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics};
+    if version >= 8 {
+        let topic = OffsetFetchRequestTopics::default().with_name(events()).with_partition_indexes(vec![0, 1]);
+        let group = OffsetFetchRequestGroup::default().with_group_id(readers()).with_topics(Some(vec![topic]));
+        return wire::OffsetFetchRequest::default().with_groups(vec![group]);
+    }
+    let topic = OffsetFetchRequestTopic::default().with_name(events()).with_partition_indexes(vec![0, 1]);
+    wire::OffsetFetchRequest::default().with_group_id(readers()).with_topics(Some(vec![topic]))
 }

@@ -11,12 +11,13 @@
 //!    http listener ─► http::listener  ─► axum ─► questions ─► Observed
 //! ```
 //!
-//! It refuses: producing (in this release), consumer groups, topic creation, fetch sessions, and
-//! every length that it has not compared with the bytes that are there.
+//! It refuses: transactions, fetch sessions, and every length that it has not compared with the bytes
+//! that are there.
 
 #![forbid(unsafe_code)]
 
 pub mod counters;
+pub mod groups;
 pub mod http;
 pub mod kafka;
 pub mod lanes;

@@ -1,6 +1,7 @@
 //! What the gateway allows a client to take. Every queue, buffer and wait of this crate has its
 //! bound here; the defaults suit an appliance with some hundred consumers.
 
+use crate::groups::coordinator::Bounds;
 use std::time::Duration;
 
 /// Bounds of the gateway.
@@ -26,6 +27,14 @@ pub struct Limits {
     pub idle_max: Duration,
     /// How long the answers under way may take after shutdown was asked for.
     pub drain_max: Duration,
+    /// Consumer groups and their members.
+    pub groups: Bounds,
+    /// Committed offsets over all groups.
+    pub committed_offsets_max: usize,
+    /// Bytes that they take in memory, about.
+    pub committed_bytes_max: usize,
+    /// How long what a group has committed outlives its last member, by the time of the newest commit of any group.
+    pub offsets_retention: Duration,
 }
 
 impl Default for Limits {
@@ -41,6 +50,22 @@ impl Default for Limits {
             stall_max: Duration::from_secs(30),
             idle_max: Duration::from_secs(600),
             drain_max: Duration::from_secs(5),
+            groups: Bounds {
+                groups_max: 1024,
+                members_max: 1024,
+                group_bytes_max: 4 << 20,
+                bytes_max: 64 << 20,
+                // Apache Kafka asks for 6 s; on one machine a second is long.
+                session_ms_min: 1_000,
+                session_ms_max: 1_800_000,
+                // Long enough for the consumers of one deployment that start together, which saves them a second rebalance;
+                // Apache Kafka's own 3 s make everybody else wait for nothing.
+                initial_delay_ms: 250,
+                empty_ms_max: 60_000,
+            },
+            committed_offsets_max: 100_000,
+            committed_bytes_max: 64 << 20,
+            offsets_retention: Duration::from_secs(7 * 24 * 3600),
         }
     }
 }

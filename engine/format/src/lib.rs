@@ -22,6 +22,7 @@ pub mod batch;
 pub mod block;
 pub mod checkpoint;
 pub mod checksum;
+pub mod committed;
 pub mod record;
 pub mod register;
 pub mod render;

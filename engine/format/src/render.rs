@@ -2,14 +2,15 @@
 //! specification cannot say anything else than the code.
 
 use crate::units::{EPOCH_MAX, OFFSET_MAX};
-use crate::{Field, batch, block, checkpoint, register, segment, sidecar, superblock, witness};
+use crate::{Field, batch, block, checkpoint, committed, register, segment, sidecar, superblock, witness};
 use core::fmt::Write as _;
 
 /// Every table of `FORMAT.md` with its name: the structures, then counters and limits.
 #[must_use]
 pub fn tables() -> Vec<(&'static str, String)> {
     let structures = structures().into_iter().map(|(name, fields)| (name, table(fields)));
-    structures.chain([("Counters", counters()), ("Limits", limits())]).collect()
+    let committed = [("Committed key", parts(&committed::KEY_FIELDS)), ("Committed value", parts(&committed::VALUE_FIELDS))];
+    structures.chain(committed).chain([("Counters", counters()), ("Limits", limits())]).collect()
 }
 
 /// Every structure with the heading that it has in `FORMAT.md`.
@@ -44,6 +45,15 @@ pub fn table(fields: &[Field]) -> String {
     text
 }
 
+/// A sequence of parts of no fixed length as a Markdown table.
+fn parts(fields: &[(&str, &str, &str)]) -> String {
+    let mut text = String::from("| bytes | field | meaning |\n| ---: | --- | --- |\n");
+    for (bytes, name, meaning) in fields {
+        writeln!(text, "| {bytes} | `{name}` | {meaning} |").expect("writing to a string");
+    }
+    text
+}
+
 /// The counters of a block's header as a Markdown table.
 #[must_use]
 pub fn counters() -> String {
@@ -57,7 +67,7 @@ pub fn counters() -> String {
 /// Limits and sizes as a Markdown table.
 #[must_use]
 pub fn limits() -> String {
-    let rows: [(&str, usize); 21] = [
+    let rows: [(&str, usize); 23] = [
         ("page and head page, bytes", block::HEAD_BYTES),
         ("smallest block, bytes", block::BLOCK_BYTES_MIN),
         ("largest block, bytes", block::BLOCK_BYTES_MAX),
@@ -73,6 +83,8 @@ pub fn limits() -> String {
         ("batches of a segment", sidecar::ENTRIES_MAX),
         ("partitions of a lane", checkpoint::PARTITIONS_MAX),
         ("name of a stream, bytes", checkpoint::NAME_BYTES_MAX),
+        ("name of a consumer group, bytes", committed::NAME_BYTES_MAX),
+        ("text of a committed offset, bytes", committed::METADATA_BYTES_MAX),
         ("lanes of a node", superblock::LANES_MAX),
         ("name of a node, bytes", superblock::NAME_BYTES_MAX),
         ("intervals unobserved", superblock::UNOBSERVED_MAX),

@@ -30,11 +30,7 @@ pub fn offset_after(run: &Bytes, offset: i64) -> Option<i64> {
     let mut next = offset;
     while !left.is_empty() {
         let header = left.first_chunk::<HEADER_BYTES>()?;
-        let length = usize::try_from(int32(header, LENGTH_AT)).ok()?;
-        let batch_bytes = length.checked_add(UNCOUNTED_BYTES)?;
-        if header[MAGIC_AT] != MAGIC || batch_bytes < HEADER_BYTES {
-            return None;
-        }
+        let batch_bytes = first_bytes(left)?;
         let delta = i64::from(int32(header, LAST_OFFSET_DELTA_AT));
         let after = int64(header).checked_add(delta)?.checked_add(1)?;
         if delta < 0 || after <= next {
@@ -44,6 +40,15 @@ pub fn offset_after(run: &Bytes, offset: i64) -> Option<i64> {
         left = left.get(batch_bytes..)?;
     }
     Some(next)
+}
+
+/// Bytes of the batch at the start of `run`, which may be cut short; `None` when that is none.
+#[must_use]
+pub fn first_bytes(run: &[u8]) -> Option<usize> {
+    let header = run.first_chunk::<HEADER_BYTES>()?;
+    let length = usize::try_from(int32(header, LENGTH_AT)).ok()?;
+    let batch_bytes = length.checked_add(UNCOUNTED_BYTES)?;
+    (header[MAGIC_AT] == MAGIC && batch_bytes >= HEADER_BYTES).then_some(batch_bytes)
 }
 
 fn int32(header: &[u8; HEADER_BYTES], at: usize) -> i32 {

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::budget::Budget;
 use crate::counters::Counters;
+use crate::groups::{Committed, Desk};
 use crate::limits::Limits;
 use crate::serve::Identity;
 use crate::store::Store;
@@ -26,6 +27,10 @@ pub struct Broker<S> {
     pub(super) requests: Rc<Budget>,
     /// Bytes of record batches over all connections.
     pub(super) replies: Rc<Budget>,
+    /// Who is a member of which group.
+    pub(super) desk: Desk,
+    /// How far groups have come.
+    pub(super) committed: Committed,
     /// True once the appliance stops.
     pub(super) closing: watch::Receiver<bool>,
     connections: Cell<usize>,
@@ -42,6 +47,8 @@ impl<S: Store> Broker<S> {
             counters,
             requests: Budget::new(limits.requests_buffered_bytes_max),
             replies: Budget::new(limits.replies_buffered_bytes_max),
+            desk: Desk::new(&limits),
+            committed: Committed::default(),
             closing,
             connections: Cell::new(0),
         }

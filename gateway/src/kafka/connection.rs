@@ -49,19 +49,39 @@ impl End {
     }
 }
 
-/// Who is at the other end, for log lines: what ApiVersions told, else the client id.
+/// Who is at the other end: for log lines what ApiVersions told, else the client id; for groups the client id.
 #[derive(Debug, Default)]
 pub struct Client {
+    peer: Option<SocketAddr>,
+    id: String,
     name: String,
     named_by_software: bool,
 }
 
 impl Client {
+    /// A client that comes from there.
+    fn at(peer: SocketAddr) -> Self {
+        Self { peer: Some(peer), ..Self::default() }
+    }
+
     /// The client id of a request header.
     pub fn on_client_id(&mut self, client_id: Option<&str>) {
-        if self.name.is_empty() {
-            self.name = printable(client_id.unwrap_or_default()).collect();
+        if self.id.is_empty() {
+            self.id = printable(client_id.unwrap_or_default()).collect();
         }
+        if self.name.is_empty() {
+            self.name.clone_from(&self.id);
+        }
+    }
+
+    /// The client id, as far as it can be printed.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Where it comes from, as Apache Kafka writes it.
+    pub fn host(&self) -> String {
+        self.peer.map_or_else(String::new, |peer| format!("/{}", peer.ip()))
     }
 
     /// Name and version of the client's library.
@@ -90,7 +110,7 @@ pub async fn run<S: Store>(admitted: Admitted<S>, mut stream: TcpStream, peer: S
         tracing::debug!(%peer, %error, "TCP_NODELAY could not be set");
     }
     let broker = admitted.broker();
-    let mut client = Client::default();
+    let mut client = Client::at(peer);
     let Err(end) = converse(broker, &mut stream, &mut client).await;
     match end.reason() {
         Some(reason) if reason != "idle" => {
@@ -135,6 +155,12 @@ async fn converse<S: Store>(broker: &Broker<S>, stream: &mut TcpStream, client: 
             (api, Begun::Done(answer)) => {
                 drop(frame);
                 send(broker, &mut to, Answered { api, begun, answer }).await?;
+            }
+            (api, Begun::Waiting(answered)) => {
+                drop(frame);
+                // While it waits its connection is read on, so that a client that goes away is noticed and what it waits for
+                // is given up.
+                under_way.join(async move { Ok(Answered { api, begun, answer: answered.await? }) });
             }
             (api, Begun::Producing(producing)) => under_way.join(async move {
                 let answer = producing.finish().await?;

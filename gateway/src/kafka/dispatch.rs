@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::answer::group::Later;
 use super::answer::produce::Producing;
 use super::answer::{self, Reply};
 use super::broker::Broker;
@@ -65,6 +66,8 @@ pub enum Begun<'b> {
     Done(Answer),
     /// Its batches are handed over; the answer comes when they have reached their level.
     Producing(Producing<'b>),
+    /// It waits for what other clients do.
+    Waiting(Later<'b>),
 }
 
 /// Begins the request in `frame`: answers it, or hands over what it produces.
@@ -90,6 +93,8 @@ pub async fn begin<'b, S: Store>(broker: &'b Broker<S>, client: &mut Client, fra
     let asked = Asked { api, version: prefix.version, correlation: prefix.correlation };
     let begun = match &request {
         Request::Produce(request) => Begun::Producing(answer::produce::begin(broker, asked, request, frame)),
+        Request::JoinGroup(request) => Begun::Waiting(answer::join_group::begin(broker, client, asked, request)),
+        Request::SyncGroup(request) => Begun::Waiting(answer::sync_group::begin(broker, asked, request)),
         request => Begun::Done(Answer::Reply(reply(broker, client, asked, request).await?)),
     };
     Ok((api, begun))
@@ -109,6 +114,7 @@ pub async fn answer<S: Store>(broker: &Broker<S>, client: &mut Client, frame: &B
     match begin(broker, client, frame).await? {
         (api, Begun::Done(answer)) => Ok((api, answer)),
         (api, Begun::Producing(producing)) => Ok((api, producing.finish().await?)),
+        (api, Begun::Waiting(answered)) => Ok((api, answered.await?)),
     }
 }
 
@@ -135,10 +141,14 @@ async fn reply<S: Store>(broker: &Broker<S>, client: &mut Client, asked: Asked, 
         Request::ListOffsets(request) => answer::list_offsets::answer(&broker.store, asked, request).await,
         Request::Fetch(request) => Ok(answer::fetch::answer(broker, asked, request).await),
         Request::OffsetForLeaderEpoch(request) => answer::offset_for_leader_epoch::answer(&broker.store, asked, request),
-        Request::FindCoordinator(request) => answer::find_coordinator::answer(asked, request),
+        Request::FindCoordinator(request) => answer::find_coordinator::answer(&broker.identity, asked, request),
         Request::InitProducerId(request) => answer::init_producer_id::answer(&broker.store, asked, *request),
         Request::CreateTopics(request) => answer::create_topics::answer(&broker.store, asked, request).await,
-        Request::Produce(_) => unreachable!("a produce request is begun, and waited for elsewhere"),
+        Request::OffsetCommit(request) => answer::offset_commit::answer(broker, asked, request).await,
+        Request::OffsetFetch(request) => answer::offset_fetch::answer(broker, asked, request),
+        Request::Heartbeat(member) => answer::heartbeat::answer(broker, asked, member),
+        Request::LeaveGroup(request) => answer::leave_group::answer(broker, asked, request).await,
+        Request::Produce(_) | Request::JoinGroup(_) | Request::SyncGroup(_) => unreachable!("begun, and waited for elsewhere"),
     }
 }
 

@@ -19,12 +19,32 @@ pub enum ErrorCode {
     RequestTimedOut = 7,
     /// Larger than any block can hold.
     MessageTooLarge = 10,
+    /// What goes with a committed offset is longer than it may be.
+    OffsetMetadataTooLarge = 12,
+    /// The committed offsets are still being read.
+    CoordinatorLoadInProgress = 14,
     /// No coordinator for this key (now).
     CoordinatorNotAvailable = 15,
+    /// Ask for the coordinator again.
+    NotCoordinator = 16,
     /// No valid name of a topic.
     InvalidTopic = 17,
     /// Acks other than 0, 1 and -1.
     InvalidRequiredAcks = 21,
+    /// The member speaks of a generation that is over.
+    IllegalGeneration = 22,
+    /// The member can do no protocol that the others can.
+    InconsistentGroupProtocol = 23,
+    /// No name of a group.
+    InvalidGroupId = 24,
+    /// No member of the group.
+    UnknownMemberId = 25,
+    /// A session shorter or longer than allowed.
+    InvalidSessionTimeout = 26,
+    /// Join again.
+    RebalanceInProgress = 27,
+    /// More offsets in one commit than fit a batch.
+    InvalidCommitOffsetSize = 28,
     /// The version of the request is not spoken, or a field's meaning is not known in it.
     UnsupportedVersion = 35,
     /// There is a topic of this name.
@@ -45,6 +65,10 @@ pub enum ErrorCode {
     TransactionalIdAuthorizationFailed = 53,
     /// The disk failed the read.
     KafkaStorageError = 56,
+    /// The group has members.
+    NonEmptyGroup = 68,
+    /// There is no such group.
+    GroupIdNotFound = 69,
     /// The fetch names a session we do not keep.
     FetchSessionIdNotFound = 70,
     /// The client's leader epoch is older than ours.
@@ -53,6 +77,12 @@ pub enum ErrorCode {
     UnknownLeaderEpoch = 75,
     /// A codec that this version of the request does not allow.
     UnsupportedCompressionType = 76,
+    /// The member is to come back with the id that it is given.
+    MemberIdRequired = 79,
+    /// The group takes no more.
+    GroupMaxSizeReached = 81,
+    /// Another member has taken over this name.
+    FencedInstanceId = 82,
     /// Not exactly one batch of magic 2 with whole records.
     InvalidRecord = 87,
     /// No topic with this id.
@@ -77,9 +107,19 @@ impl ErrorCode {
             Self::NotLeaderOrFollower => "NOT_LEADER_OR_FOLLOWER",
             Self::RequestTimedOut => "REQUEST_TIMED_OUT",
             Self::MessageTooLarge => "MESSAGE_TOO_LARGE",
+            Self::OffsetMetadataTooLarge => "OFFSET_METADATA_TOO_LARGE",
+            Self::CoordinatorLoadInProgress => "COORDINATOR_LOAD_IN_PROGRESS",
             Self::CoordinatorNotAvailable => "COORDINATOR_NOT_AVAILABLE",
+            Self::NotCoordinator => "NOT_COORDINATOR",
             Self::InvalidTopic => "INVALID_TOPIC_EXCEPTION",
             Self::InvalidRequiredAcks => "INVALID_REQUIRED_ACKS",
+            Self::IllegalGeneration => "ILLEGAL_GENERATION",
+            Self::InconsistentGroupProtocol => "INCONSISTENT_GROUP_PROTOCOL",
+            Self::InvalidGroupId => "INVALID_GROUP_ID",
+            Self::UnknownMemberId => "UNKNOWN_MEMBER_ID",
+            Self::InvalidSessionTimeout => "INVALID_SESSION_TIMEOUT",
+            Self::RebalanceInProgress => "REBALANCE_IN_PROGRESS",
+            Self::InvalidCommitOffsetSize => "INVALID_COMMIT_OFFSET_SIZE",
             Self::UnsupportedVersion => "UNSUPPORTED_VERSION",
             Self::TopicAlreadyExists => "TOPIC_ALREADY_EXISTS",
             Self::InvalidPartitions => "INVALID_PARTITIONS",
@@ -90,10 +130,15 @@ impl ErrorCode {
             Self::InvalidProducerEpoch => "INVALID_PRODUCER_EPOCH",
             Self::TransactionalIdAuthorizationFailed => "TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
             Self::KafkaStorageError => "KAFKA_STORAGE_ERROR",
+            Self::NonEmptyGroup => "NON_EMPTY_GROUP",
+            Self::GroupIdNotFound => "GROUP_ID_NOT_FOUND",
             Self::FetchSessionIdNotFound => "FETCH_SESSION_ID_NOT_FOUND",
             Self::FencedLeaderEpoch => "FENCED_LEADER_EPOCH",
             Self::UnknownLeaderEpoch => "UNKNOWN_LEADER_EPOCH",
             Self::UnsupportedCompressionType => "UNSUPPORTED_COMPRESSION_TYPE",
+            Self::MemberIdRequired => "MEMBER_ID_REQUIRED",
+            Self::GroupMaxSizeReached => "GROUP_MAX_SIZE_REACHED",
+            Self::FencedInstanceId => "FENCED_INSTANCE_ID",
             Self::InvalidRecord => "INVALID_RECORD",
             Self::UnknownTopicId => "UNKNOWN_TOPIC_ID",
         }

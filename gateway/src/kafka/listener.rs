@@ -22,6 +22,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// run inside a `LocalSet`.
 pub async fn listen<S: Store>(broker: Rc<Broker<S>>, listener: TcpListener) {
     let mut connections = JoinSet::new();
+    // One task beside the connections, for what happens by itself; it ends with the listener.
+    let mut groups = JoinSet::new();
+    groups.spawn_local(tend_groups(Rc::clone(&broker)));
     loop {
         tokio::select! {
             () = broker.closed() => break,
@@ -39,6 +42,11 @@ pub async fn listen<S: Store>(broker: Rc<Broker<S>>, listener: TcpListener) {
     while let Some(ended) = connections.join_next().await {
         report(ended);
     }
+}
+
+/// Reads what groups have committed, then keeps time for them.
+async fn tend_groups<S: Store>(broker: Rc<Broker<S>>) {
+    tokio::join!(broker.desk.run(), broker.committed.tend(&broker.store));
 }
 
 fn open<S: Store>(broker: &Rc<Broker<S>>, connections: &mut JoinSet<()>, stream: TcpStream, peer: SocketAddr) {

@@ -2,13 +2,11 @@
 //! and by the answer to ApiVersions, so that what is advertised is what is read.
 //!
 //! The minimums are those that Apache Kafka 4 itself kept after surveying clients, the maximums stop
-//! before topic ids (Fetch 13). Three entries exist for what clients infer rather than for what they
+//! before topic ids (Fetch 13, OffsetCommit and OffsetFetch 10). Two entries exist for what clients infer rather than for what they
 //! ask:
 //!
 //! * **Produce** is advertised from 0 although only 3 and later are read, as Apache Kafka 4 does: librdkafka up to 2.11.0
 //!   (Debian's kcat among them) looks at version 0 and else silently compresses nothing.
-//! * **FindCoordinator** is listed because librdkafka ties LZ4 to its presence. It answers
-//!   COORDINATOR_NOT_AVAILABLE.
 //! * **Fetch 12** because librdkafka 2.6.0 sends it whatever the broker says.
 
 use std::ops::RangeInclusive;
@@ -24,8 +22,20 @@ pub enum Key {
     ListOffsets,
     /// 3.
     Metadata,
+    /// 8.
+    OffsetCommit,
+    /// 9.
+    OffsetFetch,
     /// 10.
     FindCoordinator,
+    /// 11.
+    JoinGroup,
+    /// 12.
+    Heartbeat,
+    /// 13.
+    LeaveGroup,
+    /// 14.
+    SyncGroup,
     /// 18.
     ApiVersions,
     /// 19.
@@ -54,12 +64,18 @@ pub struct Api {
 }
 
 /// Every request spoken, by number.
-pub static TABLE: [Api; 9] = [
+pub static TABLE: [Api; 15] = [
     Api { advertised_min: 0, ..api(Key::Produce, 0, "Produce", 3..=9, 9) },
     api(Key::Fetch, 1, "Fetch", 4..=12, 12),
     api(Key::ListOffsets, 2, "ListOffsets", 1..=7, 6),
     api(Key::Metadata, 3, "Metadata", 0..=12, 9),
+    api(Key::OffsetCommit, 8, "OffsetCommit", 2..=9, 8),
+    api(Key::OffsetFetch, 9, "OffsetFetch", 1..=9, 6),
     api(Key::FindCoordinator, 10, "FindCoordinator", 0..=4, 3),
+    api(Key::JoinGroup, 11, "JoinGroup", 0..=9, 6),
+    api(Key::Heartbeat, 12, "Heartbeat", 0..=4, 4),
+    api(Key::LeaveGroup, 13, "LeaveGroup", 0..=5, 4),
+    api(Key::SyncGroup, 14, "SyncGroup", 0..=5, 4),
     api(Key::ApiVersions, 18, "ApiVersions", 0..=4, 3),
     api(Key::CreateTopics, 19, "CreateTopics", 2..=7, 5),
     api(Key::InitProducerId, 22, "InitProducerId", 0..=4, 2),

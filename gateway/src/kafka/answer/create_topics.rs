@@ -8,6 +8,7 @@ use super::super::errors::ErrorCode;
 use super::super::request::create_topics::{CreateTopics, TopicWanted};
 use super::{PARTITIONS_DEFAULT, Reply, encode, text, topic_name};
 use crate::store::{CreateError, Store};
+use headworks_format::committed::STREAM;
 
 /// Makes the topics one after the other.
 pub async fn answer<S: Store>(store: &S, asked: Asked, request: &CreateTopics<'_>) -> Result<Reply, Refusal> {
@@ -41,6 +42,9 @@ async fn make<S: Store>(store: &S, wanted: &TopicWanted<'_>, partitions: i32, on
     }
     if let Some(setting) = wanted.settings.first() {
         return Err((ErrorCode::InvalidConfig, format!("topics have no settings of their own, so not {setting}: retention is the log's")));
+    }
+    if wanted.name == STREAM {
+        return Err((ErrorCode::InvalidTopic, format!("{STREAM} is made by the appliance, with the first offset that is committed")));
     }
     if only_say {
         let there = store.topics().iter().any(|topic| topic.name == wanted.name);

@@ -15,6 +15,7 @@ use super::super::request::metadata::{Metadata, TopicAsked};
 use super::{PARTITIONS_DEFAULT, Reply, create_topics, encode, text, topic_name};
 use crate::serve::Identity;
 use crate::store::{CreateError, Store, Topic};
+use headworks_format::committed::STREAM;
 
 /// Answers for the topics asked, or for all of them.
 pub async fn answer<S: Store>(store: &S, identity: &Identity, asked: Asked, request: &Metadata<'_>) -> Result<Reply, Refusal> {
@@ -23,6 +24,11 @@ pub async fn answer<S: Store>(store: &S, identity: &Identity, asked: Asked, requ
     let topics: Vec<_> = match &request.topics {
         None => known.iter().map(|topic| described(store, identity, topic)).collect(),
         Some(topics) => chosen(store, identity, &known, &refused, topics),
+    };
+    // Version 0 has no field for it.
+    let internal = |topic: MetadataResponseTopic| {
+        let is_internal = asked.version >= 1 && topic.name.as_ref().is_some_and(|name| name.0 == *STREAM);
+        topic.with_is_internal(is_internal)
     };
     let error = topics.iter().fold(ErrorCode::None, |first, (error, _)| first.or(*error));
     let advertised = &identity.advertised;
@@ -34,7 +40,7 @@ pub async fn answer<S: Store>(store: &S, identity: &Identity, asked: Asked, requ
         .with_brokers(vec![broker])
         .with_cluster_id(Some(text(&identity.cluster_id)))
         .with_controller_id(BrokerId(identity.node_id))
-        .with_topics(topics.into_iter().map(|(_, topic)| topic).collect());
+        .with_topics(topics.into_iter().map(|(_, topic)| internal(topic)).collect());
     encode(asked, error, &body)
 }
 
@@ -43,7 +49,7 @@ async fn create_missing<'a, S: Store>(store: &S, request: &Metadata<'a>) -> BTre
     let known: BTreeSet<String> = store.topics().into_iter().map(|topic| topic.name).collect();
     let asked: BTreeSet<&str> = request.topics.iter().flatten().filter_map(|asked| asked.name).collect();
     let mut refused = BTreeMap::new();
-    for name in asked.into_iter().filter(|name| !known.contains(*name)) {
+    for name in asked.into_iter().filter(|name| *name != STREAM && !known.contains(*name)) {
         match store.create_topic(name, PARTITIONS_DEFAULT).await {
             // Another client was a moment faster.
             Ok(()) | Err(CreateError::Exists) => {}

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use headworks_format::batch::{Batch, BatchFault};
+use headworks_format::committed::STREAM;
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{ProduceResponse, TopicName};
 use tokio::time::Instant;
@@ -68,7 +69,7 @@ pub fn begin<'b, S: Store>(broker: &'b Broker<S>, asked: Asked, request: &Produc
         None => level,
     };
     let part = |topic: &str, partition: &ProducePartition<'_>| {
-        let level = level.clone();
+        let level = if topic == STREAM { Err(internal()) } else { level.clone() };
         let checked = level.and_then(|level| check(partition.records, asked.version).map(|records| (level, frame.slice_ref(records))));
         let outcome = match checked {
             Ok((level, batch)) => Outcome::Handed(Box::pin(broker.store.append(topic, partition.partition, batch, level))),
@@ -196,6 +197,10 @@ fn refusal_of(fault: BatchFault, bytes: usize) -> Refused {
         BatchFault::Count => invalid("the batch's record count and last offset do not fit".to_owned()),
         BatchFault::Records => invalid("the batch's records do not hold together".to_owned()),
     }
+}
+
+fn internal() -> Refused {
+    (ErrorCode::InvalidTopic, format!("{STREAM} is written by the appliance alone: commit offsets instead"))
 }
 
 fn invalid(what: String) -> Refused {

@@ -3,10 +3,11 @@
 use super::Rejected;
 use super::reader::Reader;
 
-/// The request. The kind of key (group or transaction, since 1) is read and dropped: neither has a
-/// coordinator here.
+/// The request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FindCoordinator<'a> {
+    /// What kind the keys are of (since 1): 0 groups, 1 transactions.
+    pub kind: i8,
     /// The keys: one before version 4, any number since.
     pub keys: Vec<&'a str>,
 }
@@ -16,12 +17,10 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, version: i16) -> Result<FindCoor
     if version <= 3 {
         keys.push(reader.string()?);
     }
-    if version >= 1 {
-        reader.int8()?; // key_type
-    }
+    let kind = if version >= 1 { reader.int8()? } else { 0 };
     if version >= 4 {
         keys = reader.array(1, Reader::string)?;
     }
     reader.tags()?;
-    Ok(FindCoordinator { keys })
+    Ok(FindCoordinator { kind, keys })
 }

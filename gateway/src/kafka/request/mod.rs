@@ -14,12 +14,18 @@ pub mod api_versions;
 pub mod create_topics;
 pub mod fetch;
 pub mod find_coordinator;
+pub mod heartbeat;
 pub mod init_producer_id;
+pub mod join_group;
+pub mod leave_group;
 pub mod list_offsets;
 pub mod metadata;
+pub mod offset_commit;
+pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
 pub mod produce;
 pub mod reader;
+pub mod sync_group;
 
 #[cfg(test)]
 mod tests;
@@ -113,6 +119,18 @@ pub enum Request<'a> {
     InitProducerId(init_producer_id::InitProducerId<'a>),
     /// Topics to be made.
     CreateTopics(create_topics::CreateTopics<'a>),
+    /// How far a group has come.
+    OffsetCommit(offset_commit::OffsetCommit<'a>),
+    /// The same, asked for.
+    OffsetFetch(offset_fetch::OffsetFetch<'a>),
+    /// A member joins a group.
+    JoinGroup(join_group::JoinGroup<'a>),
+    /// A member is alive.
+    Heartbeat(heartbeat::Member<'a>),
+    /// Members leave a group.
+    LeaveGroup(leave_group::LeaveGroup<'a>),
+    /// A member asks for its assignment.
+    SyncGroup(sync_group::SyncGroup<'a>),
 }
 
 /// Reads the body of the request that `api` names. What the frame holds behind the last field is not looked at, as Apache Kafka does not:
@@ -137,6 +155,12 @@ pub fn read_body<'a>(reader: &mut Reader<'a>, api: &Api, version: i16) -> Result
         Key::Produce => Request::Produce(produce::read(reader)?),
         Key::InitProducerId => Request::InitProducerId(init_producer_id::read(reader, version)?),
         Key::CreateTopics => Request::CreateTopics(create_topics::read(reader)?),
+        Key::OffsetCommit => Request::OffsetCommit(offset_commit::read(reader, version)?),
+        Key::OffsetFetch => Request::OffsetFetch(offset_fetch::read(reader, version)?),
+        Key::JoinGroup => Request::JoinGroup(join_group::read(reader, version)?),
+        Key::Heartbeat => Request::Heartbeat(heartbeat::read(reader, version)?),
+        Key::LeaveGroup => Request::LeaveGroup(leave_group::read(reader, version)?),
+        Key::SyncGroup => Request::SyncGroup(sync_group::read(reader, version)?),
     })
 }
 

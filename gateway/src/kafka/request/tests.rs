@@ -209,7 +209,7 @@ fn find_coordinator_reads_as_the_oracle_wrote_it() {
             (body.with_key(text("one")), vec!["one"])
         };
         let body = if version >= 1 { body.with_key_type(1) } else { body };
-        let expected = find_coordinator::FindCoordinator { keys };
+        let expected = find_coordinator::FindCoordinator { kind: i8::from(version >= 1), keys };
         check(10, version, &body, &Request::FindCoordinator(expected));
     }
 }
@@ -279,6 +279,157 @@ fn api_versions_reads_as_the_oracle_wrote_it() {
         let expected = api_versions::ApiVersions { software_name: None, software_version: None };
         let body = wire::ApiVersionsRequest::default();
         check(18, version, &body, &Request::ApiVersions(expected));
+    }
+}
+
+fn group() -> wire::GroupId {
+    wire::GroupId(text("readers"))
+}
+
+fn member(named: bool) -> heartbeat::Member<'static> {
+    heartbeat::Member { group: "readers", generation: 7, id: "me-1", instance: named.then_some("me") }
+}
+
+#[test]
+fn join_group_reads_as_the_oracle_wrote_it() {
+    use wire::join_group_request::JoinGroupRequestProtocol;
+    for version in 0..=9 {
+        let protocol =
+            |name, bytes: &'static [u8]| JoinGroupRequestProtocol::default().with_name(text(name)).with_metadata(Bytes::from_static(bytes));
+        let body = wire::JoinGroupRequest::default()
+            .with_group_id(group())
+            .with_session_timeout_ms(45_000)
+            .with_rebalance_timeout_ms(if version >= 1 { 300_000 } else { -1 })
+            .with_member_id(text("me-1"))
+            .with_group_instance_id((version >= 5).then(|| text("me")))
+            .with_protocol_type(text("consumer"))
+            .with_protocols(vec![protocol("range", b"\0\x01"), protocol("sticky", b"")])
+            .with_reason((version >= 8).then(|| text("because")));
+        let read = |name, metadata| join_group::JoinProtocol { name, metadata };
+        let expected = join_group::JoinGroup {
+            group: "readers",
+            session_ms: 45_000,
+            rebalance_ms: if version >= 1 { 300_000 } else { 45_000 },
+            member: "me-1",
+            instance: (version >= 5).then_some("me"),
+            protocol_type: "consumer",
+            protocols: vec![read("range", b"\0\x01"), read("sticky", b"")],
+        };
+        check(11, version, &body, &Request::JoinGroup(expected));
+    }
+}
+
+#[test]
+fn sync_group_reads_as_the_oracle_wrote_it() {
+    use wire::sync_group_request::SyncGroupRequestAssignment;
+    for version in 0..=5 {
+        let assignment = SyncGroupRequestAssignment::default().with_member_id(text("you-2")).with_assignment(Bytes::from_static(b"all"));
+        let body = wire::SyncGroupRequest::default()
+            .with_group_id(group())
+            .with_generation_id(7)
+            .with_member_id(text("me-1"))
+            .with_group_instance_id((version >= 3).then(|| text("me")))
+            .with_protocol_type((version >= 5).then(|| text("consumer")))
+            .with_protocol_name((version >= 5).then(|| text("range")))
+            .with_assignments(vec![assignment]);
+        let expected = sync_group::SyncGroup {
+            member: member(version >= 3),
+            protocol_type: (version >= 5).then_some("consumer"),
+            protocol: (version >= 5).then_some("range"),
+            assignments: vec![sync_group::Assignment { member: "you-2", assignment: b"all" }],
+        };
+        check(14, version, &body, &Request::SyncGroup(expected));
+    }
+}
+
+#[test]
+fn heartbeat_reads_as_the_oracle_wrote_it() {
+    for version in 0..=4 {
+        let body = wire::HeartbeatRequest::default()
+            .with_group_id(group())
+            .with_generation_id(7)
+            .with_member_id(text("me-1"))
+            .with_group_instance_id((version >= 3).then(|| text("me")));
+        check(12, version, &body, &Request::Heartbeat(member(version >= 3)));
+    }
+}
+
+#[test]
+fn leave_group_reads_as_the_oracle_wrote_it() {
+    use wire::leave_group_request::MemberIdentity;
+    for version in 0..=5 {
+        let body = wire::LeaveGroupRequest::default().with_group_id(group());
+        let (body, leavers) = if version >= 3 {
+            let identity = |id, name: Option<&str>| {
+                let reason = (version >= 5).then(|| text("enough"));
+                MemberIdentity::default().with_member_id(text(id)).with_group_instance_id(name.map(text)).with_reason(reason)
+            };
+            let leaver = |member, instance| leave_group::Leaver { member, instance };
+            (
+                body.with_members(vec![identity("me-1", None), identity("", Some("you"))]),
+                vec![leaver("me-1", None), leaver("", Some("you"))],
+            )
+        } else {
+            (body.with_member_id(text("me-1")), vec![leave_group::Leaver { member: "me-1", instance: None }])
+        };
+        check(13, version, &body, &Request::LeaveGroup(leave_group::LeaveGroup { group: "readers", leavers }));
+    }
+}
+
+#[test]
+fn offset_commit_reads_as_the_oracle_wrote_it() {
+    use wire::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+    for version in 2..=9 {
+        let epoch = if version >= 6 { 3 } else { -1 };
+        let partition = |number, metadata: Option<&str>| {
+            OffsetCommitRequestPartition::default()
+                .with_partition_index(number)
+                .with_committed_offset(1_000)
+                .with_committed_leader_epoch(epoch)
+                .with_committed_metadata(metadata.map(text))
+        };
+        let topic = OffsetCommitRequestTopic::default()
+            .with_name(name("events"))
+            .with_partitions(vec![partition(0, Some("note")), partition(1, None)]);
+        let body = wire::OffsetCommitRequest::default()
+            .with_group_id(group())
+            .with_generation_id_or_member_epoch(7)
+            .with_member_id(text("me-1"))
+            .with_group_instance_id((version >= 7).then(|| text("me")))
+            .with_retention_time_ms(if version <= 4 { 86_400_000 } else { -1 })
+            .with_topics(vec![topic]);
+        let read = |partition, metadata| offset_commit::CommitPartition { partition, offset: 1_000, leader_epoch: epoch, metadata };
+        let topic = offset_commit::CommitTopic { name: "events", partitions: vec![read(0, Some("note")), read(1, None)] };
+        let expected = offset_commit::OffsetCommit { member: member(version >= 7), topics: vec![topic] };
+        check(8, version, &body, &Request::OffsetCommit(expected));
+    }
+}
+
+#[test]
+fn offset_fetch_reads_as_the_oracle_wrote_it() {
+    use wire::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics};
+    let read = || vec![offset_fetch::OffsetTopic { name: "events", partitions: vec![0, 3] }];
+    for version in 1..=7 {
+        let topic = OffsetFetchRequestTopic::default().with_name(name("events")).with_partition_indexes(vec![0, 3]);
+        let body = wire::OffsetFetchRequest::default().with_group_id(group()).with_require_stable(version >= 7);
+        let one = |topics| {
+            Request::OffsetFetch(offset_fetch::OffsetFetch { groups: vec![offset_fetch::FetchGroup { group: "readers", topics }] })
+        };
+        check(9, version, &body.clone().with_topics(Some(vec![topic])), &one(Some(read())));
+        if version >= 2 {
+            check(9, version, &body.with_topics(None), &one(None));
+        }
+    }
+    for version in 8..=9 {
+        let topic = OffsetFetchRequestTopics::default().with_name(name("events")).with_partition_indexes(vec![0, 3]);
+        let asked = |topics| {
+            let asked = OffsetFetchRequestGroup::default().with_group_id(group()).with_topics(topics);
+            if version >= 9 { asked.with_member_id(Some(text("me-1"))).with_member_epoch(4) } else { asked }
+        };
+        let body = wire::OffsetFetchRequest::default().with_groups(vec![asked(Some(vec![topic])), asked(None)]).with_require_stable(true);
+        let group = |topics| offset_fetch::FetchGroup { group: "readers", topics };
+        let expected = offset_fetch::OffsetFetch { groups: vec![group(Some(read())), group(None)] };
+        check(9, version, &body, &Request::OffsetFetch(expected));
     }
 }
 
@@ -360,7 +511,17 @@ fn more_elements_than_the_limit_are_refused() {
 #[test]
 fn reserving_most_for_the_least_input_stays_below_the_factor() {
     // As many one-byte keys, flexible topics or metadata names as fit: the dearest arrays there are.
-    for (key, version, fixed) in [(10, 4, &[0u8][..]), (3, 9, &[]), (1, 12, &[0; 25]), (0, 9, &[0; 7])] {
+    for (key, version, fixed) in [
+        (10, 4, &[0u8][..]),
+        (3, 9, &[]),
+        (1, 12, &[0; 25]),
+        (0, 9, &[0; 7]),
+        (8, 8, &[1, 0, 0, 0, 0, 1, 0]),
+        (9, 8, &[]),
+        (11, 6, &[1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1]),
+        (13, 4, &[1]),
+        (14, 4, &[1, 0, 0, 0, 0, 1, 0]),
+    ] {
         let count = 10_000u32;
         let mut body = fixed.to_vec();
         body.extend([0x91, 0x4e]); // compact count + 1

@@ -151,18 +151,24 @@ async fn end_of_epoch_is_always_an_offset_that_exists() {
 }
 
 #[tokio::test]
-async fn find_coordinator_finds_none_in_every_version() {
+async fn find_coordinator_finds_this_node_for_groups_and_nobody_for_transactions() {
     let (broker, _close) = broker(&log(), Limits::default());
+    let found = [(0, 7, "broker.example", 9092); 2];
+    let nobody = [(15, -1, "", -1); 2];
     for version in 0..=4 {
-        let request = wire::FindCoordinatorRequest::default();
-        if version >= 4 {
-            let request = request.with_coordinator_keys(vec![text("g"), text("h")]);
-            let response = ask(&broker, version, &request).await;
-            let codes: Vec<_> = response.coordinators.iter().map(|c| c.error_code).collect();
-            assert_eq!(codes, [15, 15]);
-        } else {
-            let response = ask(&broker, version, &request.with_key(text("g"))).await;
-            assert_eq!(response.error_code, 15);
+        for kind in if version >= 1 { vec![0, 1] } else { vec![0] } {
+            let expected = if kind == 0 { found } else { nobody };
+            let request = wire::FindCoordinatorRequest::default().with_key_type(kind);
+            if version >= 4 {
+                let request = request.with_coordinator_keys(vec![text("g"), text("h")]);
+                let response = ask(&broker, version, &request).await;
+                let each: Vec<_> = response.coordinators.iter().map(|c| (c.error_code, c.node_id.0, &*c.host, c.port)).collect();
+                assert_eq!(each, expected, "version {version}, kind {kind}");
+            } else {
+                let response = ask(&broker, version, &request.with_key(text("g"))).await;
+                let one = (response.error_code, response.node_id.0, &*response.host, response.port);
+                assert_eq!(one, expected[0], "version {version}, kind {kind}");
+            }
         }
     }
 }

@@ -1,9 +1,10 @@
 //! The Kafka side over a log in memory: requests are written and answers read by the public codec.
 //!
-//! `answers` and `fetch` hand frames to the dispatcher, on paused time; `wire` speaks over sockets.
+//! `answers`, `fetch`, `groups` and `produce` hand frames to the dispatcher, on paused time; `wire` speaks over sockets.
 
 mod answers;
 mod fetch;
+mod groups;
 mod produce;
 mod wire;
 

@@ -326,3 +326,40 @@ async fn what_is_asked_after_a_produce_is_answered_after_it() {
     })
     .await;
 }
+
+/// A join of a member that has no id, in a version that makes it a member at once.
+fn join(correlation: i32) -> Vec<u8> {
+    use wire::join_group_request::JoinGroupRequestProtocol;
+    let protocol = JoinGroupRequestProtocol::default().with_name(text("range"));
+    let request = wire::JoinGroupRequest::default()
+        .with_group_id(wire::GroupId(text("readers")))
+        .with_session_timeout_ms(30_000)
+        .with_rebalance_timeout_ms(60_000)
+        .with_protocol_type(text("consumer"))
+        .with_protocols(vec![protocol]);
+    framed(&frame(3, correlation, &request))
+}
+
+#[tokio::test]
+async fn a_join_that_waits_holds_up_nobody_and_ends_with_its_connection() {
+    check(Limits::default(), |server| async move {
+        let (mut first, mut second, mut third) = (server.connect().await, server.connect().await, server.connect().await);
+        first.write_all(&join(1)).await.expect("sent");
+        let joined = decode::<wire::JoinGroupRequest>(3, 1, answer(&mut first).await);
+        assert_eq!((joined.error_code, joined.generation_id), (0, 1));
+        // Both wait for the first member, which will never join again.
+        second.write_all(&join(2)).await.expect("sent");
+        third.write_all(&join(3)).await.expect("sent");
+        first.write_all(&versions(4)).await.expect("sent");
+        decode::<wire::ApiVersionsRequest>(0, 4, answer(&mut first).await);
+        // The first leaves and the second's connection ends: the third is alone, and told so.
+        second.shutdown().await.expect("an end sent");
+        check_closed(&mut second).await;
+        let leave = wire::LeaveGroupRequest::default().with_group_id(wire::GroupId(text("readers"))).with_member_id(joined.member_id);
+        first.write_all(&framed(&frame(1, 5, &leave))).await.expect("sent");
+        assert_eq!(decode::<wire::LeaveGroupRequest>(1, 5, answer(&mut first).await).error_code, 0);
+        let joined = decode::<wire::JoinGroupRequest>(3, 3, answer(&mut third).await);
+        assert_eq!((joined.error_code, joined.generation_id, joined.members.len()), (0, 2, 1));
+    })
+    .await;
+}
