@@ -188,8 +188,8 @@ async fn absurd_lengths_are_counted_and_closed() {
 async fn malformed_body_is_counted_and_closed() {
     check(Limits::default(), |server| async move {
         let mut stream = server.connect().await;
-        let mut frame = frame(0, 1, &wire::ApiVersionsRequest::default()).to_vec();
-        frame.push(0);
+        let mut frame = frame(1, 1, &wire::MetadataRequest::default()).to_vec();
+        frame.pop();
         stream.write_all(&framed(&frame)).await.expect("a request sent");
         check_closed(&mut stream).await;
         assert_eq!(server.counters.closed_count("malformed"), 1);
