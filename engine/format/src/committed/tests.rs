@@ -86,7 +86,13 @@ fn batch_that_would_be_too_large_is_none() {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read(group in ".{0,60}", topic in "[a-z._-]{0,249}", partition: i32, offset: i64, leader_epoch: i32, metadata in ".{0,200}", committed_ms: i64) {
+    fn what_is_written_is_read(
+        (group, topic, metadata) in (".{0,60}", "[a-z._-]{0,249}", ".{0,200}"),
+        partition: i32,
+        offset: i64,
+        leader_epoch: i32,
+        committed_ms: i64,
+    ) {
         let key = Key { group: &group, topic: &topic, partition };
         let bytes = key_bytes(&key);
         prop_assert_eq!(Key::read(&bytes), Some(key));
