@@ -139,8 +139,19 @@ mod check_config {
 
     #[test]
     fn parts_of_later_releases_are_named_as_such() {
-        let file = ConfigFile::new(&format!("{GOOD}[pair]\npeer = \"10.0.0.2:9700\"\n"));
-        check(&headworks(&["check-config", file.path()], &[]), 78, &["line 12", "pair", "not built into this release"]);
+        let pair = "[pair]\npeer = \"10.0.0.2:9700\"\nlisten = \"0.0.0.0:9700\"\n";
+        let file = ConfigFile::new(&format!("{GOOD}{pair}[arbiter]\nkind = \"etcd\"\n"));
+        check(&headworks(&["check-config", file.path()], &[]), 78, &["line 16", "arbiter.kind", "`etcd` is an arbiter of a later release"]);
+    }
+
+    #[test]
+    fn a_pair_is_printed_with_its_arbiter() {
+        let file = ConfigFile::new(&format!(
+            "{GOOD}[pair]\npeer = \"10.0.0.2:9700\"\nlisten = \"0.0.0.0:9700\"\n[arbiter]\nkind = \"witness\"\naddress = \"10.0.0.3:9701\"\n"
+        ));
+        let parts =
+            ["[pair]\npeer = \"10.0.0.2:9700\"", "min_in_sync = 1", "uncommitted_max = \"1GiB\"", "heartbeat = \"10ms\"", "[arbiter]\n"];
+        check(&headworks(&["check-config", file.path()], &[]), 0, &parts);
     }
 }
 

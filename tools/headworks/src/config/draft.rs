@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::{ConfigError, Place};
-use super::schema::{HTTP, KAFKA, LISTENER, LOG, NODE, STREAM, Setting, nearest, unbuilt};
+use super::schema::{ARBITER, HTTP, KAFKA, LISTENER, LOG, NODE, PAIR, STREAM, Setting, nearest, unbuilt};
 use super::value::Value;
-use super::{Config, Listener, Stream};
+use super::{Arbiter, Config, Listener, Pair, Stream};
 
 /// Where each written value stands, by the key's path. A key that is absent here has the embedded default.
 pub type Places = BTreeMap<String, Place>;
@@ -28,6 +28,10 @@ pub enum Owner {
     Kafka,
     /// `[http]`.
     Http,
+    /// `[pair]`.
+    Pair,
+    /// `[arbiter]`.
+    Arbiter,
 }
 
 enum Refusal {
@@ -60,6 +64,8 @@ impl Draft {
             Owner::Listener(at) => format!("listener.{}", self.config.listeners[at].name),
             Owner::Kafka => "kafka".to_owned(),
             Owner::Http => "http".to_owned(),
+            Owner::Pair => "pair".to_owned(),
+            Owner::Arbiter => "arbiter".to_owned(),
         }
     }
 
@@ -68,7 +74,7 @@ impl Draft {
         let mut owners = vec![Owner::Node, Owner::Log];
         owners.extend((0..self.config.streams.len()).map(Owner::Stream));
         owners.extend((0..self.config.listeners.len()).map(Owner::Listener));
-        owners.extend([Owner::Kafka, Owner::Http]);
+        owners.extend([Owner::Kafka, Owner::Http, Owner::Pair, Owner::Arbiter]);
         owners
     }
 
@@ -84,6 +90,8 @@ impl Draft {
             Owner::Listener(_) => of(LISTENER),
             Owner::Kafka => of(KAFKA),
             Owner::Http => of(HTTP),
+            Owner::Pair => of(PAIR),
+            Owner::Arbiter => of(ARBITER),
         }
     }
 
@@ -112,6 +120,9 @@ impl Draft {
             Owner::Listener(at) => write(LISTENER, &mut config.listeners[at], key, value),
             Owner::Kafka => write(KAFKA, &mut config.kafka, key, value),
             Owner::Http => write(HTTP, &mut config.http, key, value),
+            // Written at all, the section is there: what else it needs is checked when all sources are laid.
+            Owner::Pair => write(PAIR, config.pair.get_or_insert_with(Pair::unset), key, value),
+            Owner::Arbiter => write(ARBITER, config.arbiter.get_or_insert_with(Arbiter::unset), key, value),
         };
         match outcome {
             Ok(()) => {
@@ -160,6 +171,29 @@ impl Draft {
     /// Whether entries of a list could not be taken over, so that a name which is not there may still have been written.
     pub fn has_lost_entries(&self, list: &str) -> bool {
         self.failed.iter().any(|key| key.strip_prefix(list).is_some_and(|rest| rest.is_empty() || rest.starts_with('[')))
+    }
+
+    /// `[pair]` is there, even if nothing stands in it.
+    pub fn begin_pair(&mut self, place: Place) {
+        self.config.pair.get_or_insert_with(Pair::unset);
+        self.places.insert("pair".to_owned(), place);
+    }
+
+    /// `[arbiter]` is there, even if nothing stands in it.
+    pub fn begin_arbiter(&mut self, place: Place) {
+        self.config.arbiter.get_or_insert_with(Arbiter::unset);
+        self.places.insert("arbiter".to_owned(), place);
+    }
+
+    /// Whether a key of this section was written, rightly or not.
+    pub fn is_written(&self, path: &str) -> bool {
+        self.places.contains_key(path) || self.failed.contains(path)
+    }
+
+    /// Where a section begins: its line in the file, or the first of its keys that is written elsewhere.
+    pub fn place_of_section(&self, section: &str) -> Place {
+        let of_section = |key: &str| key.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        self.places.iter().filter(|(key, _)| of_section(key)).map(|(_, place)| place).min().cloned().unwrap_or(Place::Embedded)
     }
 
     /// Adds a stream with default settings; its index.

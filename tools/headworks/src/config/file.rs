@@ -16,7 +16,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::draft::{Draft, Owner};
 use super::error::{ConfigError, Place};
-use super::schema::{LISTENER_REQUIRED, LISTS, TABLES, listener_name, nearest, stream_name, unbuilt};
+use super::schema::{LISTENER_REQUIRED, LISTS, TABLES, listener_name, nearest, stream_name};
 use super::value::Value;
 
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -84,6 +84,14 @@ impl Walk<'_> {
             ("log", DeValue::Table(table)) => self.table(draft, Owner::Log, "", table),
             ("kafka", DeValue::Table(table)) => self.table(draft, Owner::Kafka, "", table),
             ("http", DeValue::Table(table)) => self.table(draft, Owner::Http, "", table),
+            ("pair", DeValue::Table(table)) => {
+                draft.begin_pair(place);
+                self.table(draft, Owner::Pair, "", table);
+            }
+            ("arbiter", DeValue::Table(table)) => {
+                draft.begin_arbiter(place);
+                self.table(draft, Owner::Arbiter, "", table);
+            }
             ("stream", DeValue::Array(entries)) => self.streams(draft, entries),
             ("listener", DeValue::Array(entries)) => self.listeners(draft, entries),
             (table, _) if TABLES.contains(&table) => draft.refuse(place, word.to_owned(), format!("is not a table: write [{word}]")),
@@ -95,9 +103,6 @@ impl Walk<'_> {
     }
 
     fn unknown_section(&self, draft: &mut Draft, place: Place, word: &str) {
-        if let Some(reason) = unbuilt(word) {
-            return draft.refuse(place, word.to_owned(), reason);
-        }
         let near = nearest(word, TABLES.into_iter().chain(LISTS));
         draft.refuse_near(place, word.to_owned(), "unknown section".to_owned(), near);
     }

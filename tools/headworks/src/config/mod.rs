@@ -45,6 +45,10 @@ pub struct Config {
     pub kafka: Kafka,
     /// The HTTP listener.
     pub http: Http,
+    /// The other node; `None` for a node alone. There exactly when `arbiter` is.
+    pub pair: Option<Pair>,
+    /// Who decides which node leads.
+    pub arbiter: Option<Arbiter>,
     /// Where the base of these settings came from.
     pub origin: Origin,
 }
@@ -222,6 +226,43 @@ pub struct Http {
     pub address: SocketAddr,
 }
 
+/// `[pair]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// Where the other node listens for this one: never a wildcard, never port 0.
+    pub peer: SocketAddr,
+    /// Where this node listens for the other one; port 0: one that is free.
+    pub listen: SocketAddr,
+    /// 1: a node alone may commit, registered and alarmed; 2: it waits for the other one.
+    pub min_in_sync: u32,
+    /// Bytes that may wait for a standby before it is given up, or, where two must be in sync, before intake stops.
+    pub uncommitted_bytes_max: u64,
+    /// Longest silence of a primary that lives.
+    pub heartbeat_ns: u64,
+    /// Heartbeats that are missed before the other node is taken for dead.
+    pub heartbeat_misses: u32,
+}
+
+/// `[arbiter]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arbiter {
+    /// Which.
+    pub kind: ArbiterKind,
+    /// Witness: where it listens; always there for that kind, never for another.
+    pub address: Option<SocketAddr>,
+    /// Witness: the pair's number there, 0 to 63.
+    pub register: u16,
+}
+
+/// Who decides which node leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArbiterKind {
+    /// `headworks witness` on a third host.
+    Witness,
+    /// The operator; each node keeps the register in its own directory.
+    Manual,
+}
+
 impl Config {
     /// What runs when no file is named: loopback only, data beside the caller.
     pub fn embedded() -> Config {
@@ -235,6 +276,8 @@ impl Config {
             ],
             kafka: Kafka { address: loopback(9092), advertise: None },
             http: Http { address: loopback(9600) },
+            pair: None,
+            arbiter: None,
             origin: Origin::Embedded,
         }
     }
@@ -310,6 +353,28 @@ impl Listener {
             connections_max: 4096,
             idle_ns_max: 300_000_000_000,
         }
+    }
+}
+
+impl Pair {
+    /// Without its required keys, which the checks find missing by their places.
+    fn unset() -> Pair {
+        let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+        Pair {
+            peer: nowhere,
+            listen: nowhere,
+            min_in_sync: 1,
+            uncommitted_bytes_max: 1 << 30,
+            heartbeat_ns: 10_000_000,
+            heartbeat_misses: 5,
+        }
+    }
+}
+
+impl Arbiter {
+    /// As [`Pair::unset`].
+    fn unset() -> Arbiter {
+        Arbiter { kind: ArbiterKind::Witness, address: None, register: 0 }
     }
 }
 

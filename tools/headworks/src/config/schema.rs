@@ -3,13 +3,16 @@
 //! Limits of a single value live here, beside the key they limit; what must hold between two keys is in `validate`. Keys of parts that this
 //! release has not got are listed too, so that a file written for a later release is answered with that reason and not with a spelling hint.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use super::units::{show_duration, show_size};
 use super::value::Value;
-use super::{AckLevel, Framing, HostPort, Http, Kafka, Key, Lanes, Listener, ListenerKind, LogSettings, Node, Placement, Stream};
+use super::{
+    AckLevel, Arbiter, ArbiterKind, Framing, HostPort, Http, Kafka, Key, Lanes, Listener, ListenerKind, LogSettings, Node, Pair, Placement,
+    Stream,
+};
 
 /// One key of a section `T`.
 pub struct Setting<T> {
@@ -38,6 +41,11 @@ const RECEIVE_BUFFER_BYTES: RangeInclusive<u64> = 64 * KIB..=GIB - KIB;
 const RECORD_BYTES: RangeInclusive<u64> = 1..=MIB;
 const CONNECTIONS: RangeInclusive<u32> = 1..=65_536;
 const IDLE_NS: RangeInclusive<u64> = SECOND_NS..=365 * DAY_NS;
+const IN_SYNC: RangeInclusive<u32> = 1..=2;
+const UNCOMMITTED_BYTES: RangeInclusive<u64> = 16 * MIB..=1024 * GIB;
+const HEARTBEAT_NS: RangeInclusive<u64> = 1_000_000..=10 * SECOND_NS;
+const HEARTBEAT_MISSES: RangeInclusive<u32> = 2..=1000;
+const REGISTERS: RangeInclusive<u32> = 0..=63;
 const LANES: RangeInclusive<u32> = 1..=64;
 const CPU: RangeInclusive<u32> = 0..=1023;
 const NODE_NAME_BYTES_MAX: usize = 64;
@@ -53,6 +61,8 @@ const ACKS: [(&str, AckLevel); 4] =
 
 const KINDS: [(&str, ListenerKind); 2] = [("udp", ListenerKind::Udp), ("tcp", ListenerKind::Tcp)];
 const FRAMINGS: [(&str, Framing); 2] = [("length", Framing::Length), ("newline", Framing::Newline)];
+
+const ARBITERS: [(&str, ArbiterKind); 2] = [("witness", ArbiterKind::Witness), ("manual", ArbiterKind::Manual)];
 
 /// `[node]`.
 pub const NODE: &[Setting<Node>] = &[
@@ -156,18 +166,56 @@ pub const KAFKA: &[Setting<Kafka>] = &[
 pub const HTTP: &[Setting<Http>] =
     &[Setting { key: "address", read: |h, v| keep(&mut h.address, v.address()), show: |h| Some(quote(&h.address.to_string())) }];
 
+/// `[pair]`.
+pub const PAIR: &[Setting<Pair>] = &[
+    Setting { key: "peer", read: |p, v| keep(&mut p.peer, target(v)), show: |p| Some(quote(&p.peer.to_string())) },
+    Setting { key: "listen", read: |p, v| keep(&mut p.listen, v.address()), show: |p| Some(quote(&p.listen.to_string())) },
+    Setting { key: "min_in_sync", read: |p, v| keep(&mut p.min_in_sync, v.whole(IN_SYNC)), show: |p| Some(p.min_in_sync.to_string()) },
+    Setting {
+        key: "uncommitted_max",
+        read: |p, v| keep(&mut p.uncommitted_bytes_max, v.size(UNCOMMITTED_BYTES)),
+        show: |p| Some(quote(&show_size(p.uncommitted_bytes_max))),
+    },
+    Setting {
+        key: "heartbeat",
+        read: |p, v| keep(&mut p.heartbeat_ns, v.duration(HEARTBEAT_NS)),
+        show: |p| Some(quote(&show_duration(p.heartbeat_ns))),
+    },
+    Setting {
+        key: "heartbeat_misses",
+        read: |p, v| keep(&mut p.heartbeat_misses, v.whole(HEARTBEAT_MISSES)),
+        show: |p| Some(p.heartbeat_misses.to_string()),
+    },
+];
+/// Keys of `[pair]` that must be written.
+pub const PAIR_REQUIRED: [&str; 2] = ["peer", "listen"];
+
+/// `[arbiter]`.
+pub const ARBITER: &[Setting<Arbiter>] = &[
+    Setting { key: "kind", read: |a, v| keep(&mut a.kind, arbiter_kind(v)), show: |a| Some(quote(word(&ARBITERS, a.kind))) },
+    Setting {
+        key: "address",
+        read: |a, v| keep(&mut a.address, target(v).map(Some)),
+        show: |a| a.address.map(|address| quote(&address.to_string())),
+    },
+    Setting {
+        key: "register",
+        read: |a, v| keep(&mut a.register, register(v)),
+        show: |a| (a.kind == ArbiterKind::Witness).then(|| a.register.to_string()),
+    },
+];
+
 /// Sections with one table each.
-pub const TABLES: [&str; 4] = ["node", "log", "kafka", "http"];
+pub const TABLES: [&str; 6] = ["node", "log", "kafka", "http", "pair", "arbiter"];
 /// Sections with a list of named entries.
 pub const LISTS: [&str; 2] = ["stream", "listener"];
 /// Keys of each `[[listener]]` that must be written.
 pub const LISTENER_REQUIRED: [&str; 3] = ["kind", "address", "stream"];
 
-const UNBUILT_SECTIONS: [&str; 2] = ["pair", "arbiter"];
 /// Why a key that is no key of this release may still be a right one; `None` for a key of no release.
 pub fn unbuilt(path: &str) -> Option<String> {
-    let section = path.split(['.', '[']).next().unwrap_or(path);
-    UNBUILT_SECTIONS.contains(&section).then(|| format!("section [{section}] is not built into this release; remove it"))
+    (path == "arbiter.endpoints")
+        .then(|| "belongs to the arbiter kind `etcd`, which is not built into this release: use kind = \"witness\" and address".to_owned())
 }
 
 /// The environment variable of a key's path: `log.retention.size` is `HEADWORKS_LOG_RETENTION_SIZE`.
@@ -307,6 +355,27 @@ fn host_port(value: &Value) -> Result<HostPort, String> {
         return Err(wanted());
     }
     Ok(HostPort { host: host.to_owned(), port })
+}
+
+/// An address to connect to.
+fn target(value: &Value) -> Result<SocketAddr, String> {
+    let address = value.address()?;
+    if address.ip().is_unspecified() || address.port() == 0 {
+        return Err(format!("{address} is nothing to connect to: write the other host's address and port, such as 10.0.0.2:9700"));
+    }
+    Ok(address)
+}
+
+fn arbiter_kind(value: &Value) -> Result<ArbiterKind, String> {
+    if value.is_word("etcd") {
+        return Err("`etcd` is an arbiter of a later release: write \"witness\" with the address of a `headworks witness`, or \"manual\""
+            .to_owned());
+    }
+    value.choice(&ARBITERS)
+}
+
+fn register(value: &Value) -> Result<u16, String> {
+    value.whole(REGISTERS).map(|number| u16::try_from(number).expect("REGISTERS ends below 2^16"))
 }
 
 fn show_data(data: &[PathBuf]) -> String {

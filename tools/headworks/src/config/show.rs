@@ -9,7 +9,7 @@
 use std::fmt;
 
 use super::error::Place;
-use super::schema::{HTTP, KAFKA, LISTENER, LOG, NODE, STREAM, Setting, quote};
+use super::schema::{ARBITER, HTTP, KAFKA, LISTENER, LOG, NODE, PAIR, STREAM, Setting, quote};
 use super::{Origin, Resolved};
 
 const COMMENT_COLUMN: usize = 40;
@@ -34,7 +34,14 @@ impl fmt::Display for Resolved {
             self.entry(f, "listener", &listener.name, LISTENER, listener)?;
         }
         self.table(f, "kafka", KAFKA, &config.kafka)?;
-        self.table(f, "http", HTTP, &config.http)
+        self.table(f, "http", HTTP, &config.http)?;
+        if let Some(pair) = &config.pair {
+            self.table(f, "pair", PAIR, pair)?;
+        }
+        if let Some(arbiter) = &config.arbiter {
+            self.table(f, "arbiter", ARBITER, arbiter)?;
+        }
+        Ok(())
     }
 }
 

@@ -1,3 +1,4 @@
+mod pair;
 mod unknown;
 mod values;
 
@@ -66,6 +67,8 @@ fn check(attempt: &Try, parts: &[&str]) {
     }
 }
 
+const PAIR: &str = "[pair]\npeer = \"10.0.0.2:9700\"\nlisten = \"0.0.0.0:9700\"\n";
+const WITNESS: &str = "[arbiter]\nkind = \"witness\"\naddress = \"10.0.0.3:9701\"\n";
 const LISTENER: &str = "[[listener]]\nname = \"udp\"\nkind = \"udp\"\naddress = \"127.0.0.1:9000\"\nstream = \"events\"\n";
 
 mod units {
@@ -312,6 +315,8 @@ mod shown {
                 .set("log.retention.age=7d")
                 .set("kafka.advertise=[::1]:9092"),
         );
+        round_trip(&Try::new().file(&format!("{PAIR}{WITNESS}register = 7\n")));
+        round_trip(&Try::new().file(&format!("{PAIR}min_in_sync = 2\nheartbeat = \"20ms\"\n[arbiter]\nkind = \"manual\"\n")));
     }
 
     #[test]

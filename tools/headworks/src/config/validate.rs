@@ -6,9 +6,9 @@
 use std::net::SocketAddr;
 
 use super::draft::Draft;
-use super::schema::LISTENER_KEYS_OF;
+use super::schema::{LISTENER_KEYS_OF, PAIR_REQUIRED};
 use super::units::show_size;
-use super::{Config, Lanes, ListenerKind, Placement};
+use super::{ArbiterKind, Config, Lanes, ListenerKind, Placement};
 
 const RETENTION_SEGMENTS_MIN: u64 = 4;
 const STREAMS_MAX: usize = 1024;
@@ -24,6 +24,9 @@ pub fn validate(draft: &mut Draft) {
     listeners_feed_known_streams(draft);
     listeners_differ(draft);
     listeners_have_keys_of_their_kind(draft);
+    pair_has_an_arbiter(draft);
+    pair_is_whole(draft);
+    arbiter_is_whole(draft);
 }
 
 fn retention_holds_segments(draft: &mut Draft) {
@@ -63,12 +66,13 @@ fn wildcard_is_advertised(draft: &mut Draft) {
     }
 }
 
-/// Kafka, HTTP and TCP listeners are all TCP: no two of them on one port.
+/// Kafka, HTTP, the other node and TCP listeners are all TCP: no two of them on one port.
 fn servers_differ(draft: &mut Draft) {
     let tcp = draft.config.listeners.iter().filter(|listener| listener.kind == ListenerKind::Tcp);
     let mut servers: Vec<(String, SocketAddr)> = tcp.map(|l| (format!("listener.{}.address", l.name), l.address)).collect();
     servers.push(("kafka.address".to_owned(), draft.config.kafka.address));
     servers.push(("http.address".to_owned(), draft.config.http.address));
+    servers.extend(draft.config.pair.as_ref().map(|pair| ("pair.listen".to_owned(), pair.listen)));
     differ(draft, &servers);
 }
 
@@ -146,6 +150,64 @@ fn listeners_have_keys_of_their_kind(draft: &mut Draft) {
                 }
             }
         }
+    }
+}
+
+/// A node of a pair that nobody can tell who leads would be two primaries; an arbiter without a pair is asked nothing.
+fn pair_has_an_arbiter(draft: &mut Draft) {
+    let (there, reason) = match (&draft.config.pair, &draft.config.arbiter) {
+        (Some(_), None) => (
+            "pair",
+            "is without [arbiter], so nobody can say which node leads: add [arbiter] with kind = \"witness\" and the address of a \
+                `headworks witness` on a third host, or with kind = \"manual\"",
+        ),
+        (None, Some(_)) => ("arbiter", "is without [pair]: add [pair] with peer and listen, or remove [arbiter] for a node alone"),
+        _ => return,
+    };
+    draft.refuse(draft.place_of_section(there), there.to_owned(), reason.to_owned());
+}
+
+fn pair_is_whole(draft: &mut Draft) {
+    let Some(pair) = draft.config.pair.clone() else { return };
+    for key in PAIR_REQUIRED.into_iter().filter(|key| !draft.is_written(&format!("pair.{key}"))).collect::<Vec<_>>() {
+        let place = draft.place_of_section("pair");
+        draft.refuse(place, format!("pair.{key}"), format!("is missing: a [pair] needs {}", PAIR_REQUIRED.join(" and ")));
+    }
+    if pair.peer == pair.listen && draft.is_written("pair.peer") {
+        let reason = format!("peer and listen are both {}: peer is the other node's listen address", pair.peer);
+        draft.relate(&["pair.peer", "pair.listen"], reason);
+    }
+}
+
+fn arbiter_is_whole(draft: &mut Draft) {
+    let Some(arbiter) = draft.config.arbiter.clone() else { return };
+    if !draft.is_written("arbiter.kind") {
+        let place = draft.place_of_section("arbiter");
+        return draft.refuse(place, "arbiter.kind".to_owned(), "is missing: write kind = \"witness\" or kind = \"manual\"".to_owned());
+    }
+    match arbiter.kind {
+        ArbiterKind::Witness if arbiter.address.is_none() => draft.relate(
+            &["arbiter.kind", "arbiter.address"],
+            "a witness needs its address: write address = \"10.0.0.3:9701\", as `headworks witness` prints it".to_owned(),
+        ),
+        ArbiterKind::Witness => {}
+        ArbiterKind::Manual => manual_keeps_two_copies(draft),
+    }
+}
+
+/// Without a third party only the operator can say that a node is gone, so no node may commit alone by itself.
+fn manual_keeps_two_copies(draft: &mut Draft) {
+    for key in ["arbiter.address", "arbiter.register"] {
+        if draft.places.contains_key(key) {
+            draft.relate(&[key, "arbiter.kind"], "belongs to arbiters of kind witness: remove it, or change kind".to_owned());
+        }
+    }
+    if draft.config.pair.as_ref().is_some_and(|pair| pair.min_in_sync != 2) {
+        draft.relate(
+            &["arbiter.kind", "pair.min_in_sync"],
+            "a manual arbiter needs pair.min_in_sync = 2: only the operator may let a node commit alone, by `headworks pair promote`"
+                .to_owned(),
+        );
     }
 }
 

@@ -36,6 +36,11 @@ const SPINS: u32 = 2000;
 /// # Errors
 /// What kept it from starting, or from stopping cleanly.
 pub fn run(config: &Config) -> Result<(), Failure> {
+    if config.pair.is_some() {
+        let text =
+            "the roles of a pair are not built into this release: remove [pair] and [arbiter]; `headworks check-config` reads them already";
+        return Err(Failure::new(Reason::Config, text));
+    }
     let signals = block_signals()?;
     let warnings = preflight::preflight()?;
     let mut assembly = assemble::assemble(config, warnings)?;

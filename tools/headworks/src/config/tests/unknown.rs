@@ -9,6 +9,7 @@ fn keys_of_a_file_name_the_line_and_the_nearest() {
         ("log.retention_size = \"1GiB\"", "log.retention_size", "log.retention.size"),
         ("kafka.advertize = \"a:1\"", "kafka.advertize", "kafka.advertise"),
         ("nod.name = \"a\"", "nod", "node"),
+        ("pairs.peer = \"10.0.0.2:9700\"", "pairs", "pair"),
         ("listner = []", "listner", "listener"),
         ("[[streem]]\nname = \"a\"", "streem", "stream"),
     ];
@@ -46,10 +47,13 @@ fn variables_and_arguments_are_named() {
 
 #[test]
 fn parts_of_later_releases_are_named_as_such() {
-    check(&Try::new().file("[pair]\npeer = \"10.0.0.2:9700\"\n"), &["line 1", "pair", "not built into this release"]);
-    check(&Try::new().file("[arbiter]\nkind = \"witness\"\n"), &["arbiter", "not built into this release"]);
-    check(&Try::new().set("pair.peer=10.0.0.2:9700"), &["--set pair.peer", "not built into this release"]);
-    check(&Try::new().variable("HEADWORKS_PAIR_PEER", "x"), &["HEADWORKS_PAIR_PEER", "not built into this release"]);
+    let etcd = "[arbiter]\nkind = \"etcd\"\n";
+    check(
+        &Try::new().file(&format!("{PAIR}{etcd}")),
+        &["line 5", "arbiter.kind", "`etcd` is an arbiter of a later release", "\"witness\""],
+    );
+    let endpoints = format!("{PAIR}{WITNESS}endpoints = [\"10.0.0.4:2379\"]\n");
+    check(&Try::new().file(&endpoints), &["line 7", "arbiter.endpoints", "`etcd`, which is not built into this release"]);
 }
 
 #[test]
