@@ -40,7 +40,7 @@ pub(crate) enum Ended {
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Tracker {
-    rules: Rules,
+    pub rules: Rules,
     known: Option<Register>,
     /// Whether anything was read in this life of the process.
     was_read: bool,

@@ -89,6 +89,8 @@ pub enum Event {
         lane: u32,
         /// Who asks.
         from: Introduction,
+        /// Where its lane ends.
+        end: End,
         /// What the lane would have to do.
         verdict: Verdict,
     },
@@ -98,6 +100,8 @@ pub enum Event {
         lane: u32,
         /// Epoch of who answers.
         epoch: Epoch,
+        /// The end that was judged.
+        judged: End,
         /// What the lane has to do.
         verdict: Verdict,
         /// The chain that the lane's own block at the verdict's point carries; none where it has no such block.
@@ -206,6 +210,8 @@ pub enum Outbound {
     Welcome {
         /// Epoch in which this node leads.
         epoch: Epoch,
+        /// The end that was judged.
+        judged: End,
         /// What the lane has to do.
         verdict: Verdict,
     },

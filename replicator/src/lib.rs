@@ -25,6 +25,8 @@ mod arbiter;
 pub mod event;
 pub mod link;
 pub mod message;
+#[cfg(test)]
+mod model;
 mod primary;
 pub mod register;
 pub mod rejoin;

@@ -104,6 +104,8 @@ pub struct Welcome<'a> {
     pub register_version: u64,
     /// The lane of this connection.
     pub lane: LaneId,
+    /// The end that was judged: a verdict on a log that ends elsewhere by now says nothing.
+    pub judged: End,
     /// What the lane has to do.
     pub verdict: Verdict,
 }

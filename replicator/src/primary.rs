@@ -10,7 +10,7 @@
 //! ```
 
 use crate::event::{Close, Effect, Introduction, Note, Outbound};
-use crate::message::{Ack, PROTOCOL, Refusal, Verdict};
+use crate::message::{Ack, End, PROTOCOL, Refusal, Verdict};
 use crate::register::{Member, Mode, Register};
 use crate::shard::{Settings, Shard, State};
 use headworks_format::Epoch;
@@ -212,7 +212,7 @@ impl Shard {
 
     // Who follows.
 
-    pub(crate) fn on_hello(&mut self, now_ns: u64, lane: u32, from: &Introduction, verdict: Verdict) {
+    pub(crate) fn on_hello(&mut self, now_ns: u64, lane: u32, from: &Introduction, judged: End, verdict: Verdict) {
         let epoch = match &self.state {
             State::Primary(primary) => primary.epoch,
             _ => return self.refuse(lane, Refusal::NotPrimary),
@@ -227,7 +227,7 @@ impl Shard {
             return self.refuse(lane, why);
         }
         self.introduce(now_ns, lane, from.member);
-        self.send(lane, Outbound::Welcome { epoch, verdict });
+        self.send(lane, Outbound::Welcome { epoch, judged, verdict });
         // A lane that has to be cut first asks again when it is.
         if let Verdict::Follow { from: point } = verdict {
             self.ship(lane, epoch, point.sequence, from.member);

@@ -39,7 +39,7 @@ use crate::message::End;
 use crate::primary::Primary;
 use crate::register::{Member, Mode, Register};
 use crate::rules::Rules;
-use crate::standby::Standby;
+use crate::standby::{Standby, Welcomed};
 use headworks_format::superblock::LANES_MAX;
 use headworks_format::units::EPOCH_MAX;
 use headworks_format::{Epoch, PairId};
@@ -175,6 +175,12 @@ impl Shard {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn obey(&mut self, rules: Rules) {
+        self.rules = rules;
+        self.tracker.rules = rules;
+    }
+
     /// What this node is now.
     #[must_use]
     pub fn role(&self) -> Role {
@@ -262,10 +268,12 @@ impl Shard {
     /// What only a standby or only a primary understands.
     fn on_peer(&mut self, now_ns: u64, event: Event) {
         match event {
-            Event::Hello { lane, from, verdict } => self.on_hello(now_ns, lane, &from, verdict),
+            Event::Hello { lane, from, end, verdict } => self.on_hello(now_ns, lane, &from, end, verdict),
             Event::LinkUp { lane } => self.on_link_up(lane),
             Event::LinkLost { lane, reset } => self.on_link_lost(lane, reset),
-            Event::Welcome { lane, epoch, verdict, own } => self.on_welcome(now_ns, lane, epoch, verdict, own),
+            Event::Welcome { lane, epoch, judged, verdict, own } => {
+                self.on_welcome(now_ns, lane, Welcomed { epoch, judged, verdict, own });
+            }
             Event::Append { envelope, present } => self.on_append(now_ns, &envelope, present),
             Event::Heartbeat { lane, epoch, committed } => self.on_heartbeat(now_ns, lane, epoch, &committed),
             Event::HeartbeatAck { epoch, .. } => self.on_heartbeat_ack(now_ns, epoch),
@@ -309,17 +317,17 @@ impl Shard {
     }
 
     fn on_tick(&mut self, now_ns: u64) {
+        match self.state {
+            State::Standby(_) => self.tick_standby(now_ns),
+            State::Primary(_) => self.tick_primary(now_ns),
+            _ => {}
+        }
         if now_ns >= self.poll_due_ns {
             self.poll_due_ns = now_ns.saturating_add(self.settings.poll_ns);
             match self.tracker.retry() {
                 Some(effect) => self.order(effect),
                 None => self.read_register(),
             }
-        }
-        match self.state {
-            State::Standby(_) => self.tick_standby(now_ns),
-            State::Primary(_) => self.tick_primary(now_ns),
-            _ => {}
         }
     }
 

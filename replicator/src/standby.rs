@@ -32,14 +32,16 @@ struct Link {
     /// The epoch in which the lane follows.
     follows: Option<Epoch>,
     /// A Welcome that waits for its epoch to be promised durably.
-    waiting: Option<Waiting>,
+    waiting: Option<Welcomed>,
 }
 
+/// What the primary has answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Waiting {
-    epoch: Epoch,
-    verdict: Verdict,
-    own: Option<Chain>,
+pub(crate) struct Welcomed {
+    pub epoch: Epoch,
+    pub judged: End,
+    pub verdict: Verdict,
+    pub own: Option<Chain>,
 }
 
 impl Shard {
@@ -57,6 +59,14 @@ impl Shard {
 
     fn link(&mut self, lane: u32) -> Option<&mut Link> {
         self.standby().map(|standby| &mut standby.links[lane as usize])
+    }
+
+    /// The epoch in which a lane follows, 0 while it asks; none when its connection is not there.
+    #[cfg(test)]
+    pub(crate) fn asks_or_follows(&self, lane: u32) -> Option<Epoch> {
+        let State::Standby(standby) = &self.state else { return None };
+        let link = standby.links[lane as usize];
+        link.up.then(|| link.follows.unwrap_or_default())
     }
 
     /// The epoch in which a lane follows.
@@ -104,17 +114,18 @@ impl Shard {
         false
     }
 
-    pub(crate) fn on_welcome(&mut self, now_ns: u64, lane: u32, epoch: Epoch, verdict: Verdict, own: Option<Chain>) {
-        if self.link(lane).is_none_or(|link| !link.up) {
+    pub(crate) fn on_welcome(&mut self, now_ns: u64, lane: u32, welcome: Welcomed) {
+        let epoch = welcome.epoch;
+        // Only who has asked and was not answered yet is told anything.
+        if self.link(lane).is_none_or(|link| !link.up || link.follows.is_some()) {
             return;
         }
-        if let Verdict::Refuse(why) = verdict {
+        if let Verdict::Refuse(why) = welcome.verdict {
             return self.on_refused(lane, why);
         }
         if !self.is_current(lane, epoch) {
             return;
         }
-        let welcome = Waiting { epoch, verdict, own };
         if epoch <= self.kept.promised {
             return self.heed(now_ns, lane, welcome);
         }
@@ -152,20 +163,19 @@ impl Shard {
     }
 
     /// Does what the primary's verdict on a lane says, if this node's own log agrees.
-    fn heed(&mut self, now_ns: u64, lane: u32, welcome: Waiting) {
+    fn heed(&mut self, now_ns: u64, lane: u32, welcome: Welcomed) {
         if let Some(standby) = self.standby() {
             standby.heard_ns = now_ns;
         }
-        let here = *self.lane(lane);
+        // The log has moved since it asked: what was said of it does not hold any more.
+        if welcome.judged != self.lane(lane).end {
+            return self.unlink(lane, Close::Unfitting);
+        }
         match welcome.verdict {
-            Verdict::Follow { from } if from == here.end || (!self.rules.append() && from.sequence == here.end.sequence) => {
-                self.follow(lane, welcome.epoch);
-            }
-            // The log has moved since it asked.
-            Verdict::Follow { .. } => self.unlink(lane, Close::Unfitting),
+            Verdict::Follow { from } if from == welcome.judged => self.follow(lane, welcome.epoch),
             Verdict::Truncate { to } => self.cut(lane, to, welcome.own),
             Verdict::Restart { from } => self.restart(lane, from),
-            Verdict::Refuse(_) => {}
+            Verdict::Follow { .. } | Verdict::Refuse(_) => self.unlink(lane, Close::Unfitting),
         }
     }
 
@@ -235,7 +245,8 @@ impl Shard {
         }
         let here = self.lane(lane).end;
         let fits = envelope.sequence == here.sequence && envelope.previous == here.chain;
-        let overwrites = !self.rules.append() && envelope.sequence <= here.sequence && !present;
+        // Without rule 2 an append that comes late cuts what came after it.
+        let overwrites = !self.rules.append() && envelope.sequence <= here.sequence;
         if fits || overwrites {
             let end = End { sequence: envelope.sequence + 1, chain: envelope.chain };
             self.lanes[lane as usize].end = end;

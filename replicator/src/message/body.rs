@@ -195,6 +195,7 @@ fn read_welcome<'a>(from: &mut Reader<'a>) -> Result<Welcome<'a>, Rejected> {
         epoch: from.epoch()?,
         register_version: from.u64()?,
         lane: LaneId(from.lane()?),
+        judged: from.end()?,
         verdict: read_verdict(from)?,
     })
 }
@@ -293,6 +294,7 @@ fn write_welcome(welcome: &Welcome<'_>, out: &mut Vec<u8>) {
     write_text(welcome.name, NAME_BYTES_MAX, out);
     write_text(welcome.address, ADDRESS_BYTES_MAX, out);
     put(out, &[&welcome.epoch.0.to_le_bytes(), &welcome.register_version.to_le_bytes(), &welcome.lane.0.to_le_bytes()]);
+    write_end(welcome.judged, out);
     match welcome.verdict {
         Verdict::Follow { from } => write_point(0, from, out),
         Verdict::Truncate { to } => write_point(1, to, out),

@@ -97,6 +97,7 @@ fn messages(sample: &Sample) -> Vec<Message<'_>> {
             epoch,
             register_version: d,
             lane: LaneId(sample.lane),
+            judged: end,
             verdict: sample.verdict,
         }),
         Message::Append(Append { envelope, block: &sample.block }),
@@ -228,7 +229,7 @@ fn short_long_and_impossible_bodies_are_refused_with_a_reason() {
     hello[2 + 16..2 + 32].fill(0);
     assert_eq!(reason(&frame(0), &hello), Err(Reason::Limit("member")));
     let mut welcome = body(1);
-    let verdict_at = 32 + 2 + 6 + 2 + 13 + 4 + 8 + 4;
+    let verdict_at = 32 + 2 + 6 + 2 + 13 + 4 + 8 + 4 + 24;
     welcome[verdict_at] = 4;
     assert_eq!(reason(&frame(1), &welcome), Err(Reason::Limit("verdict")));
     let mut ack = body(5);
@@ -253,5 +254,5 @@ fn a_history_is_bounded_and_in_order() {
 fn bytes_are_frozen() {
     let sample = sample();
     let found: Vec<u32> = messages(&sample).iter().map(|message| headworks_format::checksum::crc32c(&encoded(message))).collect();
-    assert_eq!(found, [2495160576, 1837426302, 1815394175, 4126736562, 451990173, 934056435, 1524433829, 4170537049]);
+    assert_eq!(found, [2495160576, 2175759232, 1815394175, 4126736562, 451990173, 934056435, 1524433829, 4170537049]);
 }

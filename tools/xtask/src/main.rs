@@ -5,6 +5,7 @@
 //! cargo xtask tidy              the rules that no compiler checks
 //! cargo xtask bench [NAME]      one scenario of the benches, in release
 //! cargo xtask sim --seeds N     the simulator, in release
+//! cargo xtask model [STEPS]     the pair's model, searched further than the tests do
 //! cargo xtask faults [--full]   the fault matrix against the real binary
 //! cargo xtask fuzz [TARGET]     decoders of untrusted bytes under libFuzzer
 //! cargo xtask librdkafka        librdkafka's own tests against the real binary
@@ -18,6 +19,7 @@ mod bench;
 mod faults;
 mod fuzz;
 mod librdkafka;
+mod model;
 mod report;
 mod sim;
 mod test;
@@ -38,6 +40,7 @@ usage: cargo xtask COMMAND
   tidy                              check the rules that no compiler checks
   bench [smoke|NAME] [ARGS]         one scenario, in release; smoke when no name is given
   sim --seed N | --seeds N [--from N]   the simulator, in release
+  model [STEPS]                     every order of that many steps of the pair's model; 10 when not given
   faults [--full]                   the short column of the fault matrix, or all of it
   fuzz [--seconds N] [TARGET]       each fuzz target, or the one named, for N seconds; 600 when N is not given
   librdkafka [--idempotent] [NUMBER…]   librdkafka's own tests: all that the list lets run, or the ones named
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         ["tidy"] => exit(tidy::tidy(&workspace)),
         ["bench", ref rest @ ..] => exit(bench::bench(&workspace, rest)),
         ["sim", ref rest @ ..] if !rest.is_empty() => exit(sim::sim(&workspace, rest)),
+        ["model", ref rest @ ..] if steps(rest).is_some() => exit(model::model(&workspace, steps(rest).unwrap_or(model::STEPS))),
         ["faults"] => exit(faults::faults(&workspace, faults::Column::Short)),
         ["fuzz", ref rest @ ..] if fuzz_words(rest).is_some() => {
             let (seconds, target) = fuzz_words(rest).unwrap_or((fuzz::LONG_SECONDS, None));
@@ -82,6 +86,15 @@ fn main() -> ExitCode {
             eprint!("xtask: not a command: {}\n\n{USAGE}", words.join(" "));
             ExitCode::from(EXIT_USAGE)
         }
+    }
+}
+
+/// Steps of `model`; none when the words are something else.
+fn steps(words: &[&str]) -> Option<u32> {
+    match words {
+        [] => Some(model::STEPS),
+        [steps] => steps.parse().ok().filter(|steps| *steps > 0),
+        _ => None,
     }
 }
 
