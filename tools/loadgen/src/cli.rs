@@ -7,8 +7,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::appliance::report::Level;
-use crate::ledger::SOURCES_MAX;
+use crate::ledger::{Framing, SOURCES_MAX};
 use crate::pace::Rate;
+use crate::producer::{Acks, PRODUCERS_MAX};
 use crate::quantity;
 
 /// How long a run takes that neither a duration nor a count ends.
@@ -18,6 +19,10 @@ const EXAMPLES: &str = "\
 Examples:
   headworks-loadgen udp --target 127.0.0.1:9000 --rate 100k --size 1400 --duration 10s \\
       --http 127.0.0.1:9600 --ledger run.json
+  headworks-loadgen tcp --target 127.0.0.1:9001 --rate 50k --size 512 --sources 1000 --ack \
+      --ledger run.json
+  headworks-loadgen kafka --target 127.0.0.1:9092 --rate 50k --size 512 --topic orders \
+      --ledger run.json
   headworks-loadgen verify --bootstrap 127.0.0.1:9092 --http 127.0.0.1:9600 --topic events \\
       --ledger run.json
 
@@ -37,6 +42,30 @@ Examples:
 
 The ledger file is exact after the end of the run and after SIGINT or SIGTERM; after kill -9 it holds
 an upper bound and says so.";
+
+const TCP_EXAMPLES: &str = "\
+Examples:
+  A thousand senders of 50 records a second each, acknowledged (listener.tcp.ack=true):
+    headworks-loadgen tcp --target 127.0.0.1:9001 --rate 50k --size 512 --sources 1000 --ack \\
+        --duration 10s --http 127.0.0.1:9600 --ledger run.json
+  Lines instead of lengths; each is a packet in hex, twice its size:
+    headworks-loadgen tcp --target 127.0.0.1:9001 --rate 10k --size 64 --framing newline \\
+        --ledger run.json
+
+A connection that ends early is made again. Nothing is sent twice: what was on its way and not
+acknowledged stands in the ledger as unknown.";
+
+const KAFKA_EXAMPLES: &str = "\
+Examples:
+  Four idempotent producers, batches of up to 64 KiB that wait for 5 ms:
+    headworks-loadgen kafka --target 127.0.0.1:9092 --rate 50k --size 512 --topic orders \\
+        --sources 4 --duration 10s --ledger run.json
+  Through a failover: any of the servers may know the leader; the gap is reported:
+    headworks-loadgen kafka --target 10.0.0.1:9092,10.0.0.2:9092 --rate 5k --size 512 \\
+        --topic orders --request-timeout 1s --duration 60s --ledger run.json -o json
+
+With acks = all what was not acknowledged is sent again and must be stored once; with 0 or 1 nothing
+is sent twice. Source n writes to partition n modulo their number.";
 
 const VERIFY_EXAMPLES: &str = "\
 Examples:
@@ -63,6 +92,12 @@ pub enum Command {
     /// Send UDP packets on an open-loop schedule
     #[command(after_help = UDP_EXAMPLES)]
     Udp(Udp),
+    /// Send records over TCP connections on an open-loop schedule
+    #[command(after_help = TCP_EXAMPLES)]
+    Tcp(Tcp),
+    /// Produce records by Kafka's protocol on an open-loop schedule
+    #[command(after_help = KAFKA_EXAMPLES)]
+    Kafka(Kafka),
     /// Read the topic back and account for every packet of a run
     #[command(after_help = VERIFY_EXAMPLES)]
     Verify(Verify),
@@ -77,12 +112,9 @@ pub enum Output {
     Json,
 }
 
-/// Options of `udp`.
+/// Options of every sender.
 #[derive(Debug, Args)]
-pub struct Udp {
-    /// Where to send: an address and port
-    #[arg(long, value_name = "ADDR", value_parser = address)]
-    pub target: SocketAddr,
+pub struct Common {
     /// Packets a second over all sources (100000, 100k, 2M), or max
     #[arg(long, value_name = "N|max", value_parser = quantity::rate)]
     pub rate: Rate,
@@ -95,13 +127,6 @@ pub struct Udp {
     /// End after this many packets of the schedule (1000000, 1M)
     #[arg(long, value_name = "N", value_parser = quantity::count)]
     pub count: Option<u64>,
-    /// Flows, each from its own port with its own sequence
-    #[arg(long, value_name = "N", default_value_t = 1,
-          value_parser = clap::value_parser!(u32).range(1..=i64::from(SOURCES_MAX)))]
-    pub sources: u32,
-    /// Send up to 64 packets a call as segmentation-offload trains
-    #[arg(long)]
-    pub gso: bool,
     /// What the filler of the packets is made from
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -116,12 +141,81 @@ pub struct Udp {
     pub output: Output,
 }
 
+/// Options of `udp`.
+#[derive(Debug, Args)]
+pub struct Udp {
+    /// Where to send: an address and port
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    pub target: SocketAddr,
+    /// Flows, each from its own port with its own sequence
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(SOURCES_MAX)))]
+    pub sources: u32,
+    /// Send up to 64 packets a call as segmentation-offload trains
+    #[arg(long)]
+    pub gso: bool,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a comment here would become the help of the command")]
+    pub common: Common,
+}
+
+/// Options of `tcp`.
+#[derive(Debug, Args)]
+pub struct Tcp {
+    /// Where to send: an address and port
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    pub target: SocketAddr,
+    /// Connections, each with its own sequence
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(SOURCES_MAX)))]
+    pub sources: u32,
+    /// How records are told apart; the listener's own `framing`
+    #[arg(long, value_enum, default_value_t = Framing::Length)]
+    pub framing: Framing,
+    /// Wait for acknowledgements; the listener needs `ack = true`
+    #[arg(long)]
+    pub ack: bool,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a comment here would become the help of the command")]
+    pub common: Common,
+}
+
+/// Options of `kafka`.
+#[derive(Debug, Args)]
+pub struct Kafka {
+    /// Servers, host and port, with commas between several
+    #[arg(long, value_name = "ADDR,...", value_delimiter = ',', required = true, value_parser = server)]
+    pub target: Vec<String>,
+    /// Producers, each with its own connection and sequence
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(PRODUCERS_MAX)))]
+    pub sources: u32,
+    /// The topic to write to
+    #[arg(long, value_name = "TOPIC", default_value = "events")]
+    pub topic: String,
+    /// When a record counts as taken; all is idempotent
+    #[arg(long, value_enum, default_value_t = Acks::All)]
+    pub acks: Acks,
+    /// How long a batch waits for more records
+    #[arg(long, default_value = "5ms", value_parser = quantity::duration)]
+    pub linger: Duration,
+    /// Bytes of a batch, up to 1MiB
+    #[arg(long, value_name = "BYTES", default_value = "64KiB", value_parser = quantity::batch_size)]
+    pub batch: usize,
+    /// How long an answer may take before its connection is given up
+    #[arg(long, default_value = "3s", value_parser = quantity::duration_above_zero)]
+    pub request_timeout: Duration,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a comment here would become the help of the command")]
+    pub common: Common,
+}
+
 /// Options of `verify`.
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// Kafka server, host and port
-    #[arg(long, value_name = "ADDR")]
-    pub bootstrap: String,
+    /// Kafka servers, host and port, with commas between several
+    #[arg(long, value_name = "ADDR,...", value_delimiter = ',', required = true, value_parser = server)]
+    pub bootstrap: Vec<String>,
     /// The appliance's HTTP, host and port
     #[arg(long, value_name = "ADDR")]
     pub http: String,
@@ -146,6 +240,15 @@ pub struct Verify {
     /// How to print the result
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub output: Output,
+}
+
+/// A host and port, looked up each time that it is connected to.
+fn server(text: &str) -> Result<String, String> {
+    let port = text.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    match port {
+        Some(1..) => Ok(text.to_owned()),
+        _ => Err("give a host and a port, such as 127.0.0.1:9092".to_owned()),
+    }
 }
 
 /// The first address that the text names.
@@ -176,6 +279,11 @@ mod tests {
              --seed 3 --count 5 --ledger f -o json --http 127.0.0.1:9600",
             "x verify --bootstrap 127.0.0.1:9092 --http 127.0.0.1:9600 --topic events --ledger f \
              -o json --level peer-disk --timeout 30s",
+            "x tcp --target 127.0.0.1:9001 --rate 50k --size 512 --duration 10s --sources 1000 --framing newline \
+             --ack --ledger f -o json --http 127.0.0.1:9600",
+            "x kafka --target 127.0.0.1:9092,[::1]:9093 --rate max --size 512 --count 9 --sources 4 --topic t \
+             --acks all --linger 0ms --batch 1MiB --request-timeout 1s --ledger f -o json --http 127.0.0.1:9600",
+            "x verify --bootstrap a:9092,b:9092 --http 127.0.0.1:9600 --ledger f",
         ] {
             Cli::try_parse_from(line.split_whitespace()).unwrap();
         }
@@ -186,6 +294,12 @@ mod tests {
         for line in [
             "x",
             "x tcp --target 127.0.0.1:9000",
+            "x tcp --target 127.0.0.1:9000 --rate max --size 64 --framing json --ledger f",
+            "x tcp --target 127.0.0.1:9000 --rate max --size 64 --sources 4097 --ledger f",
+            "x kafka --target 127.0.0.1 --rate max --size 64 --ledger f",
+            "x kafka --target 127.0.0.1:9092, --rate max --size 64 --ledger f",
+            "x kafka --target 127.0.0.1:9092 --rate max --size 64 --acks 2 --ledger f",
+            "x kafka --target 127.0.0.1:9092 --rate max --size 64 --batch 2MiB --ledger f",
             "x udp --target 127.0.0.1:9000 --rate max --size 47 --ledger f",
             "x udp --target 127.0.0.1:9000 --rate max --size 64 --duration 10 --ledger f",
             "x udp --target 127.0.0.1:0 --rate max --size 64 --ledger f",

@@ -6,10 +6,11 @@
 //!  "size":64, "rate":"100000", "gso":true, "started_ns":…, "ended_ns":…,
 //!  "offered":{"packets":…,"per_second":…}, "achieved":{"packets":…,"per_second":…},
 //!  "errors":{"ECONNREFUSED":…}, "sources":[{"source":0,"first_sequence":0,"sent":…,"sent_max":…}],
+//!  "framing":"length", "answers":{…what a transport that answers was told: answers.rs…},
 //!  "before":{…the appliance's ledger before the first packet…}}
 //! ```
 //!
-//! *Sent* is what the kernel took. While the generator runs the file stands as `running` and holds an
+//! *Sent* is what the kernel took, or began to take. While the generator runs the file stands as `running` and holds an
 //! upper bound for each source (`sent_max`), written **before** the sender may pass it; so whatever
 //! ends the process, kill -9 too, the file never claims less than what may be on its way. `complete`
 //! and `interrupted` (a signal, obeyed) are exact: there `sent` equals `sent_max`.
@@ -30,7 +31,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::appliance::Report;
 use crate::packet::{PACKET_BYTES_MAX, PACKET_BYTES_MIN};
+pub use answers::Quantiles;
 
+pub mod answers;
 #[cfg(test)]
 pub mod tests;
 
@@ -77,17 +80,14 @@ pub struct Source {
     pub sent_max: u64,
 }
 
-/// How late packets left against the schedule, nanoseconds. What the generator itself adds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lateness {
-    /// Half of the packets were no later.
-    pub p50_ns: u64,
-    /// 99 of 100 were no later.
-    pub p99_ns: u64,
-    /// 9,999 of 10,000 were no later.
-    pub p9999_ns: u64,
-    /// The latest.
-    pub max_ns: u64,
+/// How records are told apart in a stream of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Framing {
+    /// u32 big-endian before each record.
+    Length,
+    /// A newline behind each record, which is the packet in hex: its bytes could be newlines.
+    Newline,
 }
 
 /// The whole file.
@@ -102,7 +102,7 @@ pub struct Ledger {
     pub run_id: u64,
     /// What the filler of the packets is made from.
     pub seed: u64,
-    /// `udp`.
+    /// `udp`, `tcp` or `kafka`.
     pub transport: String,
     /// Where to.
     pub target: String,
@@ -112,6 +112,9 @@ pub struct Ledger {
     pub rate: String,
     /// Whether packets left in segmentation-offload trains.
     pub gso: bool,
+    /// Of a stream of bytes; absent for packets and batches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub framing: Option<Framing>,
     /// Start of the schedule, nanoseconds since 1970.
     pub started_ns: u64,
     /// After the last packet; while running, when this was written.
@@ -124,9 +127,13 @@ pub struct Ledger {
     pub errors: BTreeMap<String, u64>,
     /// One entry a source, in order.
     pub sources: Vec<Source>,
-    /// Against the schedule; absent without one, and while running.
+    /// How late packets left against the schedule: what the generator itself adds. Absent without a schedule, and while
+    /// running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lateness: Option<Lateness>,
+    pub lateness: Option<Quantiles>,
+    /// What was answered, by a transport that answers; absent while running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<answers::Answers>,
     /// The appliance's ledger before the first packet, if the generator was told where to ask.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Report>,
@@ -211,7 +218,8 @@ impl Ledger {
             return Some(format!("{} sources, {SOURCES_MAX} at most", self.sources.len()));
         }
         let mut sources = self.sources.iter().enumerate();
-        sources.find_map(|(index, source)| self.contradiction_of(index, source))
+        let of_sources = sources.find_map(|(index, source)| self.contradiction_of(index, source));
+        of_sources.or_else(|| self.answers.as_ref()?.contradiction(self.sources.iter().map(|source| source.sent_max)))
     }
 
     fn contradiction_of(&self, index: usize, source: &Source) -> Option<String> {

@@ -2,10 +2,12 @@
 //!
 //! ```text
 //!  pace      when each packet is due            ┐
-//!  packet    what each packet says of itself    ├ of no transport
-//!  ledger    what was sent, as a file           ┘
-//!  udp       sends                   verify      reads back and judges
-//!  appliance its ledger over HTTP    kafka       its topics
+//!  packet    what each packet says of itself    │
+//!  load      what a run is told                 ├ of no transport
+//!  ledger    what was sent, as a file           │
+//!  journal   keeps it ahead of the sender       ┘
+//!  udp, tcp, producer  send          verify      reads back and judges
+//!  appliance its ledger over HTTP    kafka       its topics, and the wire
 //! ```
 //!
 //! It links no crate of the engine: what checks the appliance shares no code with it.
@@ -17,12 +19,18 @@
 
 mod appliance;
 mod cli;
+mod clock;
+mod journal;
 mod kafka;
 mod ledger;
+mod load;
 mod pace;
 mod packet;
+mod producer;
 mod quantity;
+mod report;
 mod stop;
+mod tcp;
 mod udp;
 mod verify;
 
@@ -32,12 +40,16 @@ use std::process::ExitCode;
 use clap::Parser;
 use serde::Serialize;
 
-use cli::{Cli, Command, DURATION_DEFAULT, Output};
+use cli::{Cli, Command, Common, DURATION_DEFAULT, Output};
+use load::{Load, Sent};
+use stop::Stop;
 
 fn main() -> ExitCode {
     // Usage errors end here with exit code 2.
     let done = match Cli::parse().command {
-        Command::Udp(options) => send(options),
+        Command::Udp(options) => udp(options),
+        Command::Tcp(options) => tcp(options),
+        Command::Kafka(options) => kafka(options),
         Command::Verify(options) => verify(options),
     };
     done.unwrap_or_else(|reason| {
@@ -46,28 +58,45 @@ fn main() -> ExitCode {
     })
 }
 
-/// `udp`: 0 once the run is over, early or not, and its ledger stands.
-fn send(options: cli::Udp) -> Result<ExitCode, String> {
-    let stop = stop::Stop::on_signals().map_err(|error| format!("cannot wait for signals: {error}"))?;
-    let endless = options.duration.is_none() && options.count.is_none();
-    let plan = udp::Plan {
-        target: options.target,
-        rate: options.rate,
-        size: options.size,
-        duration: if endless { Some(DURATION_DEFAULT) } else { options.duration },
-        count: options.count,
-        sources: options.sources,
-        gso: options.gso,
-        seed: options.seed,
-        ledger: options.ledger,
-        http: options.http,
+fn udp(options: cli::Udp) -> Result<ExitCode, String> {
+    let (target, gso) = (options.target, options.gso);
+    send(options.common, options.sources, |load, stop| udp::send(&udp::Plan { target, load, gso }, stop))
+}
+
+fn tcp(options: cli::Tcp) -> Result<ExitCode, String> {
+    let (target, framing, ack) = (options.target, options.framing, options.ack);
+    send(options.common, options.sources, |load, stop| tcp::send(&tcp::Plan { target, load, framing, ack }, stop))
+}
+
+fn kafka(options: cli::Kafka) -> Result<ExitCode, String> {
+    let cli::Kafka { target, sources, topic, acks, linger, batch, request_timeout, common } = options;
+    send(common, sources, |load, stop| {
+        let plan = producer::Plan { servers: target, topic, acks, linger, batch_bytes: batch, patience: request_timeout, load };
+        producer::send(&plan, stop)
+    })
+}
+
+/// A sender: 0 once the run is over, early or not, and its ledger stands.
+fn send(common: Common, sources: u32, run: impl FnOnce(Load, &Stop) -> Result<Sent, String>) -> Result<ExitCode, String> {
+    let stop = Stop::on_signals().map_err(|error| format!("cannot wait for signals: {error}"))?;
+    let endless = common.duration.is_none() && common.count.is_none();
+    let path = common.ledger.clone();
+    let load = Load {
+        rate: common.rate,
+        size: common.size,
+        duration: if endless { Some(DURATION_DEFAULT) } else { common.duration },
+        count: common.count,
+        sources,
+        seed: common.seed,
+        ledger: common.ledger,
+        http: common.http,
     };
-    let sent = udp::send(&plan, &stop)?;
-    for warning in udp::report::warnings(&sent) {
+    let sent = run(load, &stop)?;
+    for warning in report::warnings(&sent) {
         eprintln!("warning: {warning}");
     }
-    match options.output {
-        Output::Table => print(&udp::report::table(&sent.ledger, &plan.ledger))?,
+    match common.output {
+        Output::Table => print(&report::table(&sent.ledger, &path))?,
         Output::Json => print(&json(&sent.ledger))?,
     }
     Ok(ExitCode::SUCCESS)

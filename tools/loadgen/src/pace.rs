@@ -7,6 +7,9 @@
 //!
 //! With [`Rate::Max`] there is no schedule: a slot is due whenever it is asked for.
 //!
+//! [`Share`] is one source's part of the same schedule, for transports whose sources can be held up one by one: slot k goes
+//! to source k mod N, whenever that source can take it.
+//!
 //! No clock stands here: the caller says what time it is, in nanoseconds since the start.
 
 use std::num::NonZeroU64;
@@ -126,6 +129,22 @@ impl Pace {
         }
     }
 
+    /// Whether no further slot will become due.
+    pub fn is_over(&self, now_ns: u64) -> bool {
+        match self.rate {
+            Rate::Max => now_ns > self.deadline_ns,
+            Rate::PerSecond(_) => self.offered(now_ns) == self.slots_max,
+        }
+    }
+
+    /// When a slot is due, ns after the start; without a schedule at once.
+    pub fn due_ns(&self, slot: u64) -> u64 {
+        match self.rate {
+            Rate::Max => 0,
+            Rate::PerSecond(rate) => due_ns(rate, slot),
+        }
+    }
+
     /// The time that this many slots of the schedule take, ns; 0 without a schedule.
     pub fn span_ns(&self, slots: u64) -> u64 {
         match self.rate {
@@ -148,6 +167,62 @@ impl Pace {
             self.next_ns += 1;
         }
     }
+}
+
+/// The part of a schedule that belongs to one source: every N-th slot, from its own number on.
+#[derive(Debug, Clone)]
+pub struct Share {
+    rate: Rate,
+    sources: u64,
+    slots_max: u64,
+    /// Without a schedule: last moment at which a slot may be taken.
+    deadline_ns: u64,
+    slot: u64,
+}
+
+impl Share {
+    /// The source's part of the schedule of that many sources.
+    pub fn new(pace: &Pace, source: u32, sources: u32) -> Self {
+        let Pace { rate, slots_max, deadline_ns, .. } = *pace;
+        Self { rate, sources: u64::from(sources), slots_max, deadline_ns, slot: u64::from(source) }
+    }
+
+    /// What the source's next slot is: due since when, or to be waited for. A slot that was due stays due, however late
+    /// it is taken: a source that was held up sends what it owes, each packet with its own time.
+    #[inline]
+    pub fn next(&self, now_ns: u64) -> Next {
+        if self.slot >= self.slots_max {
+            return Next::Done;
+        }
+        match self.rate {
+            Rate::Max if now_ns > self.deadline_ns => Next::Done,
+            Rate::Max => Next::Due(now_ns),
+            Rate::PerSecond(rate) => match due_ns(rate, self.slot) {
+                due_ns if due_ns <= now_ns => Next::Due(due_ns),
+                due_ns => Next::Wait(due_ns),
+            },
+        }
+    }
+
+    /// Whether no further slot becomes due, whatever of those that were due has been taken.
+    pub fn is_over(&self, now_ns: u64) -> bool {
+        match self.rate {
+            Rate::Max => now_ns > self.deadline_ns,
+            Rate::PerSecond(rate) => self.slots_max != u64::MAX && due_ns(rate, self.slots_max) <= now_ns,
+        }
+    }
+
+    /// The slot is taken.
+    #[inline]
+    pub fn take(&mut self) {
+        self.slot = self.slot.saturating_add(self.sources);
+    }
+}
+
+/// When a slot is due: floor(slot · 10⁹ / rate), ns after the start.
+#[inline]
+fn due_ns(rate: NonZeroU64, slot: u64) -> u64 {
+    u64::try_from(u128::from(slot) * u128::from(SECOND_NS) / u128::from(rate.get())).unwrap_or(u64::MAX)
 }
 
 /// Slots due strictly before `duration_ns`: those k with `floor(k * 10^9 / rate) < duration_ns`.

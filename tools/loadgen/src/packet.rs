@@ -15,6 +15,8 @@
 //! every byte it must find. The checksum stands last so that one pass over what is before it makes
 //! it; magic first, so that what is not ours is told apart by eight bytes.
 //!
+//! Where records end with a newline a packet travels as lower-case hex, since its bytes could be newlines: twice its size.
+//!
 //! Refused: nothing is guessed. Bytes with our magic that are damaged in any way are `Corrupt` and
 //! say how; they are never taken for somebody else's.
 
@@ -76,6 +78,8 @@ pub enum Damage {
     Checksum,
     /// The checksum matches, the filler is not this run's.
     Filler,
+    /// It began as one of ours in hex, and is not hex.
+    Hex,
 }
 
 /// The bytes that all packets of one run share.
@@ -115,6 +119,15 @@ impl Template {
         match read(bytes) {
             Reading::Intact(stamp) if stamp.run == self.run && !self.matches(bytes) => Reading::Corrupt(Damage::Filler),
             reading => reading,
+        }
+    }
+
+    /// Reads back a packet that travelled as hex.
+    pub fn read_hex(&self, text: &[u8], bytes: &mut Vec<u8>) -> Reading {
+        match from_hex(text, bytes) {
+            true => self.read(bytes),
+            false if bytes.starts_with(&MAGIC) => Reading::Corrupt(Damage::Hex),
+            false => Reading::Foreign,
         }
     }
 
@@ -169,6 +182,28 @@ fn fill(bytes: &mut [u8], seed: u64) {
         mixed ^= mixed >> 31;
         word.copy_from_slice(&mixed.to_le_bytes()[..word.len()]);
     }
+}
+
+/// Adds the bytes to the text, two digits each.
+pub fn to_hex(bytes: &[u8], text: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    text.extend(bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 0xF)]]));
+}
+
+/// Reads digits up to the first that is none; whether all of the text was such, in pairs.
+fn from_hex(text: &[u8], bytes: &mut Vec<u8>) -> bool {
+    bytes.clear();
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let (pairs, rest) = text.as_chunks::<2>();
+    for [high, low] in pairs {
+        let (Some(high), Some(low)) = (digit(*high), digit(*low)) else { return false };
+        bytes.push(high << 4 | low);
+    }
+    rest.is_empty()
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

@@ -86,6 +86,19 @@ pub fn packet_size(text: &str) -> Result<usize, String> {
     Ok(bytes)
 }
 
+/// The size of a record batch: at most what a broker takes by default.
+///
+/// # Errors
+/// As [`size`], and above a MiB.
+pub fn batch_size(text: &str) -> Result<usize, String> {
+    const BATCH_BYTES_MAX: usize = 1 << 20;
+    let bytes = size(text)?;
+    if bytes > BATCH_BYTES_MAX {
+        return Err(format!("a batch of {bytes} bytes is refused by a broker: {BATCH_BYTES_MAX} at most"));
+    }
+    Ok(bytes)
+}
+
 /// Packets a second: `100000`, `100k`, `2M`, or `max` for as fast as the kernel takes them.
 ///
 /// # Errors

@@ -26,7 +26,7 @@ use crate::appliance::report::Level;
 use crate::appliance::{self, Report};
 use crate::kafka::batch::{Batch, Record};
 use crate::kafka::topic::{Found, Topic};
-use crate::ledger::Ledger;
+use crate::ledger::{Framing, Ledger};
 use crate::packet::{Reading, Template};
 use account::Account;
 use findings::{Findings, Partition, Seen, judge};
@@ -41,8 +41,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// What to check, and where.
 #[derive(Debug, Clone)]
 pub struct Question {
-    /// Kafka, `host:port`.
-    pub bootstrap: String,
+    /// Kafka, `host:port`, one or several.
+    pub bootstrap: Vec<String>,
     /// HTTP, `host:port`.
     pub http: String,
     /// The topic that the packets went to.
@@ -82,7 +82,8 @@ pub fn verify(question: &Question) -> Result<Findings, String> {
     }
     let latency = reader.latencies.map(|latencies| latencies.summaries()).unwrap_or_default();
     let total = reader.account.total();
-    Ok(judge(&question.topic, &ledger, &total, reader.seen, counted, &after, latency))
+    let answered = ledger.answers.as_ref().map(|answers| reader.account.answered(answers)).unwrap_or_default();
+    Ok(judge(&question.topic, &ledger, (&total, &answered), reader.seen, counted, &after, latency))
 }
 
 /// The appliance's ledger once nothing is on its way, and nothing came between two looks.
@@ -109,6 +110,8 @@ fn settled(question: &Question) -> Result<Report, String> {
 struct Reader {
     run: u64,
     template: Template,
+    /// Whether packets travelled as hex, and the bytes of the last one.
+    hex: Option<Vec<u8>>,
     account: Account,
     latencies: Option<Latencies>,
     seen: Seen,
@@ -119,6 +122,7 @@ impl Reader {
         Self {
             run: ledger.run_id,
             template: Template::new(ledger.run_id, ledger.seed, ledger.size),
+            hex: (ledger.framing == Some(Framing::Newline)).then(Vec::new),
             account: Account::new(&ledger.sources),
             latencies: latency.then(Latencies::default),
             seen: Seen::default(),
@@ -154,7 +158,11 @@ impl Reader {
         if let Some(partition) = self.seen.partitions.last_mut() {
             partition.records += 1;
         }
-        match self.template.read(record.value) {
+        let reading = match &mut self.hex {
+            Some(bytes) => self.template.read_hex(record.value, bytes),
+            None => self.template.read(record.value),
+        };
+        match reading {
             Reading::Intact(stamp) if stamp.run == self.run => {
                 self.account.note(stamp.source, stamp.sequence);
                 if let Some(latencies) = &mut self.latencies {

@@ -6,6 +6,7 @@
 use super::node::{Guarded, Node};
 use super::wait;
 use nix::sys::signal::Signal;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -99,11 +100,31 @@ pub fn begin(node: &Node, load: &Load<'_>, ledger: &Path) -> Running {
     Running { process: Guarded::spawn(&mut command), ledger: ledger.to_owned() }
 }
 
+/// Begins to send by these arguments: all but the ledger's place and where the appliance's own is asked for.
+pub fn begin_by(node: &Node, arguments: &[&str], ledger: &Path) -> Running {
+    let mut command = Command::new(binary());
+    command.args(arguments).args(["--http", &node.address("http").to_string(), "--ledger"]).arg(ledger);
+    let said = ledger.with_extension("said");
+    let said = std::fs::File::create(&said).unwrap_or_else(|error| panic!("{}: {error}", said.display()));
+    command.stdout(Stdio::null()).stderr(said);
+    Running { process: Guarded::spawn(&mut command), ledger: ledger.to_owned() }
+}
+
 impl Running {
     /// Ends it by SIGTERM: its ledger is exact then.
     pub fn interrupt(mut self) {
         self.process.signal(Signal::SIGTERM);
         self.process.wait("the generator stops");
+    }
+
+    /// Ends a sender that is answered by SIGTERM, which must succeed; its ledger.
+    pub fn interrupted(mut self) -> Value {
+        self.process.signal(Signal::SIGTERM);
+        let status = self.process.wait("the generator stops");
+        let said = std::fs::read_to_string(self.ledger.with_extension("said")).unwrap_or_default();
+        assert!(status.success(), "the generator ended with {status}: {said}");
+        let text = std::fs::read(&self.ledger).expect("a run leaves its ledger");
+        serde_json::from_slice(&text).expect("a ledger is JSON")
     }
 
     /// Waits until it has begun: its ledger stands.
@@ -115,11 +136,23 @@ impl Running {
     }
 }
 
-/// Reads the topic back and accounts for every packet of the run.
+/// Reads the topic `events` back and accounts for every packet of the run.
 pub fn verify(node: &Node, ledger: &Path) -> Output {
+    verify_in(node, "events", ledger)
+}
+
+fn verify_in(node: &Node, topic: &str, ledger: &Path) -> Output {
     let mut command = Command::new(binary());
     command.args(["verify", "--bootstrap", &node.address("kafka").to_string(), "--http", &node.address("http").to_string()]);
-    command.args(["--topic", "events", "--ledger"]).arg(ledger).output().expect("the check starts")
+    command.args(["--output", "json", "--topic", topic, "--ledger"]).arg(ledger).output().expect("the check starts")
+}
+
+/// [`verify`] of that topic must find every packet accounted for; what it found.
+pub fn accounted(node: &Node, topic: &str, ledger: &Path) -> Value {
+    let output = verify_in(node, topic, ledger);
+    let said = super::program::said(&output);
+    assert!(output.status.success(), "{}: {}\n{said}\n{}", topic, output.status, node.log());
+    serde_json::from_slice(&output.stdout).expect("findings are JSON")
 }
 
 /// [`verify`] must find every packet of the run stored once or counted under a cause.

@@ -12,9 +12,10 @@ use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
@@ -213,6 +214,23 @@ impl Node {
     pub fn log(&self) -> String {
         text(&self.log)
     }
+}
+
+/// An address that a node can have again after it was ended. It lies below the ports that the kernel gives to clients: one of those
+/// may be taken, while the node is away, by the very client that looks for it.
+pub fn lasting_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    const PORTS: std::ops::Range<u16> = 20_000..32_000;
+    // Other processes run the same tests: each begins elsewhere.
+    let begin = u16::try_from(std::process::id() % u32::from(PORTS.end - PORTS.start)).expect("below the number of ports");
+    for _ in PORTS {
+        let port = PORTS.start + (begin + NEXT.fetch_add(1, Ordering::Relaxed)) % (PORTS.end - PORTS.start);
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+    panic!("no free port in {PORTS:?}")
 }
 
 /// The file for the standard error of nodes on this directory.

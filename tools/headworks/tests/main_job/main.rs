@@ -7,6 +7,7 @@ mod delivery;
 mod gates;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod loads;
 mod observe;
 mod produce;
 mod retention;

@@ -151,9 +151,17 @@ impl Report {
     /// What was counted since `before` (since the books began, without it) by the listeners that
     /// `of` names (by all, without it).
     ///
+    /// An appliance that was started again meanwhile has the counts of its earlier runs in a row of their own: then all rows
+    /// together are compared, since what each listener had counted is not told apart any more.
+    ///
     /// # Errors
     /// A counter is smaller than it was, or no listener goes by the name.
     pub fn since(&self, before: Option<&Report>, of: Option<&str>) -> Result<Counted, String> {
+        if let Some(before) = before.filter(|before| of.is_none() && before.run.epoch != self.run.epoch) {
+            let mut counted = Counted { exact: true, since_before_run: true, ..Counted::default() };
+            counted.add(&self.together(), &before.together())?;
+            return Ok(counted);
+        }
         let mut counted = Counted { exact: true, since_before_run: before.is_some(), ..Counted::default() };
         let chosen = |listener: &&Listener| of.is_none_or(|name| listener.name == name);
         let nothing = Listener::default();
@@ -168,6 +176,25 @@ impl Report {
             Some(name) if !found => Err(format!("the appliance has no listener `{name}`")),
             _ => Ok(counted),
         }
+    }
+}
+
+impl Report {
+    /// All listeners as one.
+    fn together(&self) -> Listener {
+        let mut all = Listener { name: "all listeners".to_owned(), exact: true, ..Listener::default() };
+        for listener in &self.listeners {
+            all.exact &= listener.exact;
+            all.arrived += listener.arrived;
+            all.received += listener.received;
+            all.admitted += listener.admitted;
+            all.dead_lettered += listener.dead_lettered;
+            all.pending += listener.pending;
+            for (into, from) in [(&mut all.dropped, &listener.dropped), (&mut all.shed, &listener.shed)] {
+                from.iter().for_each(|(cause, count)| *into.entry(cause.clone()).or_default() += count);
+            }
+        }
+        all
     }
 }
 

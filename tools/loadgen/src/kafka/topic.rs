@@ -69,14 +69,23 @@ pub struct Topic {
 }
 
 impl Topic {
-    /// Finds partitions, their leaders, and the bounds of each.
+    /// Finds partitions, their leaders, and the bounds of each, by the first of the servers that knows them.
     ///
     /// # Errors
-    /// A server cannot be reached, does not know the topic, or a partition has no leader.
-    pub fn open(bootstrap: &str, name: &str) -> Result<Self, KafkaError> {
+    /// No server can be reached, knows the topic, and knows a leader of each partition that answers: what the last one
+    /// said.
+    pub fn open(bootstrap: &[String], name: &str) -> Result<Self, KafkaError> {
         let name = TopicName::from(StrBytes::from_string(name.to_owned()));
         let mut connections = BTreeMap::new();
-        let leaders = leaders(bootstrap, &name, &mut connections)?;
+        let mut found = Err(KafkaError::Refused("no server is named".to_owned()));
+        for server in bootstrap {
+            connections.clear();
+            found = leaders(server, &name, &mut connections);
+            if found.is_ok() {
+                break;
+            }
+        }
+        let leaders = found?;
         let mut topic = Self { name, connections, extents: Vec::with_capacity(leaders.len()) };
         for (partition, leader) in leaders {
             // The end first: a start that moves up meanwhile then shows as a gap, not as an error.
@@ -186,14 +195,15 @@ fn leaders(bootstrap: &str, name: &TopicName, connections: &mut BTreeMap<i32, Co
     for broker in &answer.brokers {
         let id = *broker.node_id;
         if leaders.values().any(|leader| *leader == id) {
-            let address = match broker.host.contains(':') {
-                true => format!("[{}]:{}", &*broker.host, broker.port),
-                false => format!("{}:{}", &*broker.host, broker.port),
-            };
-            connections.insert(id, Connection::open(&address)?);
+            connections.insert(id, Connection::open(&broker_address(&broker.host, broker.port))?);
         }
     }
     Ok(leaders)
+}
+
+/// `host:port` as a name to connect to.
+pub fn broker_address(host: &str, port: i32) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 /// Hands over what an answer holds and says where the next fetch begins.

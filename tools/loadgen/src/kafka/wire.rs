@@ -1,4 +1,5 @@
-//! One connection to a Kafka server: a request, its answer, one at a time.
+//! One connection to a Kafka server: a request, its answer, one at a time; and the parts of that for who has several under
+//! way.
 //!
 //! ```text
 //!  request:  length i32 | key i16 | version i16 | correlation i32 | client id | body
@@ -34,8 +35,14 @@ pub const SILENCE_MAX: Duration = Duration::from_secs(20);
 /// Name given to the server.
 const CLIENT_ID: &str = "headworks-loadgen";
 
-/// What is asked, and the versions this program speaks of it.
-const SPOKEN: [(ApiKey, i16, i16); 3] = [(ApiKey::Metadata, 4, 8), (ApiKey::ListOffsets, 1, 5), (ApiKey::Fetch, 4, 11)];
+/// A request and the versions this program speaks of it.
+type Spoken = (ApiKey, i16, i16);
+
+/// What is asked by who reads.
+const READING: [Spoken; 3] = [(ApiKey::Metadata, 4, 8), (ApiKey::ListOffsets, 1, 5), (ApiKey::Fetch, 4, 11)];
+
+/// What is asked by who writes.
+const WRITING: [Spoken; 3] = [(ApiKey::Metadata, 4, 8), (ApiKey::Produce, 3, 8), (ApiKey::InitProducerId, 0, 1)];
 
 /// A connection whose server's versions are known.
 #[derive(Debug)]
@@ -52,11 +59,53 @@ impl Connection {
     /// # Errors
     /// It cannot be reached, or shares no version with this program.
     pub fn open(address: &str) -> Result<Self, KafkaError> {
-        let stream = connect(address).map_err(|source| KafkaError::Connection { address: address.to_owned(), source })?;
+        Self::open_for(address, &READING, SILENCE_MAX)
+    }
+
+    /// The same to write; nothing takes longer than `patience`.
+    ///
+    /// # Errors
+    /// As [`Connection::open`].
+    pub fn open_to_write(address: &str, patience: Duration) -> Result<Self, KafkaError> {
+        Self::open_for(address, &WRITING, patience)
+    }
+
+    fn open_for(address: &str, spoken: &[Spoken], patience: Duration) -> Result<Self, KafkaError> {
+        let stream = connect(address, patience).map_err(|source| KafkaError::Connection { address: address.to_owned(), source })?;
         let versions = BTreeMap::new();
         let mut connection = Self { address: address.to_owned(), stream, correlation: 0, versions };
-        connection.negotiate()?;
+        connection.negotiate(spoken)?;
         Ok(connection)
+    }
+
+    /// The socket, for who waits for it himself.
+    pub fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// The bytes of a request that is answered later, and its correlation id.
+    ///
+    /// # Errors
+    /// It cannot be encoded.
+    pub fn request<R: Request>(&mut self, request: &R) -> Result<(i32, BytesMut), KafkaError> {
+        self.correlation = self.correlation.wrapping_add(1);
+        let version = self.version::<R>();
+        let frame = frame(request, version, self.correlation)
+            .map_err(|reason| KafkaError::Malformed(format!("cannot ask {} v{version}: {reason}", name(R::KEY))))?;
+        Ok((self.correlation, frame))
+    }
+
+    /// Reads the answer to the request with this correlation id.
+    ///
+    /// # Errors
+    /// It is not one to this question.
+    pub fn decode<R: Request>(&self, answer: Bytes, correlation: i32) -> Result<R::Response, KafkaError> {
+        self.decode_in::<R>(answer, self.version::<R>(), correlation)
+    }
+
+    /// Asked for are the keys for each of which `negotiate` found a version.
+    fn version<R: Request>(&self) -> i16 {
+        self.versions.get(&R::KEY).copied().unwrap_or(0)
     }
 
     /// Asks, and waits for the answer.
@@ -64,9 +113,7 @@ impl Connection {
     /// # Errors
     /// The connection fails, or the answer is not one to this question.
     pub fn ask<R: Request>(&mut self, request: &R) -> Result<R::Response, KafkaError> {
-        // Asked for are the keys of SPOKEN, for each of which `negotiate` found a version.
-        let version = self.versions.get(&R::KEY).copied().unwrap_or(0);
-        self.ask_in(request, version)
+        self.ask_in(request, self.version::<R>())
     }
 
     fn ask_in<R: Request>(&mut self, request: &R, version: i16) -> Result<R::Response, KafkaError> {
@@ -74,7 +121,11 @@ impl Connection {
         let frame = frame(request, version, self.correlation)
             .map_err(|reason| KafkaError::Malformed(format!("cannot ask {} v{version}: {reason}", name(R::KEY))))?;
         self.stream.write_all(&frame).map_err(|source| self.broken(source))?;
-        let mut answer = self.answer().map_err(|source| self.broken(source))?;
+        let answer = self.answer().map_err(|source| self.broken(source))?;
+        self.decode_in::<R>(answer, version, self.correlation)
+    }
+
+    fn decode_in<R: Request>(&self, mut answer: Bytes, version: i16, asked: i32) -> Result<R::Response, KafkaError> {
         let malformed = |reason: String| {
             let address = &self.address;
             KafkaError::Malformed(format!("{address}: {} v{version}: {reason}", name(R::KEY)))
@@ -82,8 +133,7 @@ impl Connection {
         // All answers asked for have header version 0: the correlation id alone.
         assert_eq!(R::Response::header_version(version), 0, "header of {}", name(R::KEY));
         let correlation = answer.try_get_i32().map_err(|error| malformed(error.to_string()))?;
-        if correlation != self.correlation {
-            let asked = self.correlation;
+        if correlation != asked {
             return Err(malformed(format!("answers question {correlation}, not {asked}")));
         }
         let body = R::Response::decode(&mut answer, version).map_err(|error| malformed(error.to_string()))?;
@@ -94,10 +144,10 @@ impl Connection {
     }
 
     /// Finds the highest version of each request that both sides know.
-    fn negotiate(&mut self) -> Result<(), KafkaError> {
+    fn negotiate(&mut self, spoken: &[Spoken]) -> Result<(), KafkaError> {
         let answer = self.ask_in(&ApiVersionsRequest::default(), 0)?;
         expect_none(answer.error_code, || format!("{}: ApiVersions", self.address))?;
-        for (key, lowest, highest) in SPOKEN {
+        for (key, lowest, highest) in spoken.iter().copied() {
             let known = answer.api_keys.iter().find(|known| known.api_key == key as i16);
             let (min, max) = known.map_or((0, -1), |known| (known.min_version, known.max_version));
             let version = max.min(highest);
@@ -140,8 +190,12 @@ pub fn expect_none(code: i16, of: impl FnOnce() -> String) -> Result<(), KafkaEr
     if code == 0 {
         return Ok(());
     }
-    let name = ResponseError::try_from_code(code).map_or_else(|| format!("error {code}"), |error| format!("{error:?} ({code})"));
-    Err(KafkaError::Refused(format!("{}: {name}", of())))
+    Err(KafkaError::Refused(format!("{}: {} ({code})", of(), error_name(code))))
+}
+
+/// An error's name, or its number where it has none.
+pub fn error_name(code: i16) -> String {
+    ResponseError::try_from_code(code).map_or_else(|| format!("error {code}"), |error| format!("{error:?}"))
 }
 
 /// Length, header and body of a request.
@@ -159,15 +213,22 @@ fn frame<R: Request>(request: &R, version: i16, correlation: i32) -> Result<Byte
     Ok(frame)
 }
 
+/// Whether a connection leads to itself. A client whose own port happens to be the one that it looks for is connected so,
+/// when nobody listens there: to the same host, with a port that the kernel gives to clients.
+pub fn is_itself(stream: &TcpStream) -> bool {
+    stream.local_addr().is_ok_and(|own| stream.peer_addr().is_ok_and(|other| own == other))
+}
+
 /// Tries every address of the name in turn.
-fn connect(address: &str) -> io::Result<TcpStream> {
+fn connect(address: &str, patience: Duration) -> io::Result<TcpStream> {
     let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for candidate in address.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&candidate, SILENCE_MAX) {
+        match TcpStream::connect_timeout(&candidate, patience) {
+            Ok(stream) if is_itself(&stream) => failed = io::ErrorKind::ConnectionRefused.into(),
             Ok(stream) => {
                 stream.set_nodelay(true)?;
-                stream.set_read_timeout(Some(SILENCE_MAX))?;
-                stream.set_write_timeout(Some(SILENCE_MAX))?;
+                stream.set_read_timeout(Some(patience))?;
+                stream.set_write_timeout(Some(patience))?;
                 return Ok(stream);
             }
             Err(error) => failed = error,

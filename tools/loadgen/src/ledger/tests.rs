@@ -16,6 +16,7 @@ pub(crate) fn ledger_of(sent: [u64; 2]) -> Ledger {
         size: 64,
         rate: "1000".to_owned(),
         gso: false,
+        framing: None,
         started_ns: 1_000,
         ended_ns: 2_000,
         offered: Flow { packets: sent.iter().sum(), per_second: 1000 },
@@ -23,6 +24,7 @@ pub(crate) fn ledger_of(sent: [u64; 2]) -> Ledger {
         errors: BTreeMap::from([("ECONNREFUSED".to_owned(), 3)]),
         sources: sources.to_vec(),
         lateness: None,
+        answers: None,
         before: None,
     }
 }
@@ -46,7 +48,7 @@ fn check(ledger: &Ledger, refused: Option<&str>) {
 fn what_was_written_is_read() {
     check(&ledger_of([10, 20]), None);
     let mut full = ledger_of([1, 2]);
-    full.lateness = Some(Lateness { p50_ns: 1, p99_ns: 2, p9999_ns: 3, max_ns: 4 });
+    full.lateness = Some(Quantiles { samples: 9, p50_ns: 1, p99_ns: 2, p9999_ns: 3, max_ns: 4, ..Quantiles::default() });
     full.before = Some(Report::default());
     check(&full, None);
 }

@@ -98,3 +98,36 @@ fn the_span_of_slots_is_their_share_of_a_second() {
     assert_eq!(for_seconds(3, 1).span_ns(1), 333_333_333);
     assert_eq!(Pace::new(Rate::Max, None, Some(1)).span_ns(9), 0);
 }
+
+#[test]
+fn shares_make_up_the_schedule_slot_for_slot() {
+    const SOURCES: u32 = 7;
+    let rate = Rate::PerSecond(NonZeroU64::new(333).unwrap());
+    let mut whole = Pace::new(rate, Some(Duration::from_secs(2)), None);
+    let mut shares: Vec<Share> = (0..SOURCES).map(|source| Share::new(&whole, source, SOURCES)).collect();
+    let late_ns = 3 * SECOND_NS;
+    for slot in 0..whole.slots_max() {
+        let share = &mut shares[usize::try_from(slot % u64::from(SOURCES)).unwrap()];
+        let due = whole.next(2 * SECOND_NS);
+        assert_eq!(share.next(late_ns), due, "slot {slot}, however late");
+        let Next::Due(due_ns) = due else { panic!("slot {slot}: {due:?}") };
+        assert_eq!(whole.due_ns(slot), due_ns);
+        if due_ns > 0 {
+            assert_eq!(share.next(due_ns - 1), Next::Wait(due_ns));
+        }
+        share.take();
+    }
+    assert!(shares.iter().all(|share| share.next(late_ns) == Next::Done && share.is_over(late_ns)));
+}
+
+#[test]
+fn a_share_without_a_schedule_ends_with_the_time_or_its_part_of_the_count() {
+    let pace = Pace::new(Rate::Max, Some(Duration::from_secs(1)), Some(5));
+    let mut share = Share::new(&pace, 1, 2);
+    for now_ns in [3, 9] {
+        assert_eq!(share.next(now_ns), Next::Due(now_ns));
+        share.take();
+    }
+    assert_eq!(share.next(10), Next::Done, "slots 1 and 3 of 5");
+    assert_eq!(Share::new(&pace, 0, 2).next(SECOND_NS + 1), Next::Done);
+}

@@ -13,15 +13,17 @@ use std::io;
 use std::net::UdpSocket;
 use std::sync::atomic::Ordering;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use nix::errno::Errno;
 
-use super::journal::Shared;
 use super::socket::Way;
 use super::train::Train;
-use crate::ledger::SOURCE_PACKETS_MAX;
+use crate::clock::Clock;
+use crate::journal::Shared;
+use crate::ledger::{Quantiles, SOURCE_PACKETS_MAX};
+use crate::load::Come;
 use crate::pace::{Next, Pace};
 use crate::packet::Template;
 use crate::stop::Stop;
@@ -118,11 +120,10 @@ impl Run {
     /// # Errors
     /// The wall clock is out of range.
     pub fn until_done(mut self, stop: &Stop) -> Result<Outcome, String> {
-        // Both clocks at once: intended times are wall-clock times, their distances monotonic.
-        let start = Instant::now();
-        self.started_ns = now_ns()?;
+        let clock = Clock::start()?;
+        self.started_ns = clock.started_ns();
         while !stop.is_raised() && !self.shared.failed.load(Ordering::Relaxed) {
-            let now_ns = elapsed_ns(start);
+            let now_ns = clock.elapsed_ns();
             match self.fill(now_ns) {
                 Filled::Some => self.send(),
                 Filled::Wait(until_ns) => idle(until_ns - now_ns),
@@ -133,7 +134,7 @@ impl Run {
                 Filled::Done => break,
             }
         }
-        Ok(self.outcome(elapsed_ns(start), stop.is_raised()))
+        Ok(self.outcome(clock.elapsed_ns(), stop.is_raised()))
     }
 
     /// Fills the train with what is due, for the source whose turn it is.
@@ -217,20 +218,21 @@ impl Outcome {
     }
 }
 
-/// Nanoseconds since 1970.
-///
-/// # Errors
-/// The clock stands outside of 1970 to 2554.
-pub fn now_ns() -> Result<u64, String> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let since = since.map_err(|_| "the clock stands before 1970: set it".to_owned())?;
-    u64::try_from(since.as_nanos()).map_err(|_| "the clock stands beyond 2554: set it".to_owned())
-}
-
-/// Nanoseconds since the start; 584 years saturate.
-#[inline]
-fn elapsed_ns(start: Instant) -> u64 {
-    u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+impl From<Outcome> for Come {
+    fn from(outcome: Outcome) -> Come {
+        Come {
+            started_ns: outcome.started_ns,
+            elapsed_ns: outcome.elapsed_ns,
+            span_ns: outcome.span_ns,
+            offered: outcome.offered,
+            errors: outcome.errors_by_name(),
+            lateness: outcome.lateness.as_ref().map(Quantiles::of),
+            answers: None,
+            interrupted: outcome.interrupted,
+            held: outcome.held,
+            sent: outcome.sent,
+        }
+    }
 }
 
 /// Lets the gap pass, or part of it: the loop looks again.

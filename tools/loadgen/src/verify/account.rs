@@ -13,6 +13,7 @@
 //! claim (no such source, or beyond its bound) is *unclaimed* and sets none.
 
 use crate::ledger::Source;
+use crate::ledger::answers::{Answers, Spans};
 
 #[cfg(test)]
 mod tests;
@@ -55,6 +56,19 @@ pub struct Total {
     pub reordered: u64,
     /// Found, and not claimed by the ledger.
     pub unclaimed: u64,
+}
+
+/// The same of what was answered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AnsweredTotal {
+    /// Acknowledged.
+    pub acknowledged: u64,
+    /// Acknowledged and not stored.
+    pub acknowledged_missing: u64,
+    /// Neither acknowledged nor refused.
+    pub unknown: u64,
+    /// Of these, not stored.
+    pub unknown_missing: u64,
 }
 
 impl Account {
@@ -105,7 +119,35 @@ impl Account {
     }
 }
 
+impl Account {
+    /// What became of packets that were acknowledged, and of those that were not when their connection ended.
+    pub fn answered(&self, answers: &Answers) -> AnsweredTotal {
+        let mut total = AnsweredTotal::default();
+        for (source, answered) in self.sources.iter().zip(&answers.by_source) {
+            total.acknowledged += answered.acknowledged.len();
+            total.acknowledged_missing += source.missing_of(&answered.acknowledged);
+            total.unknown += answered.unknown.len();
+            total.unknown_missing += source.missing_of(&answered.unknown);
+        }
+        total
+    }
+}
+
 impl SourceAccount {
+    /// Sequences of the spans that are not stored.
+    fn missing_of(&self, spans: &Spans) -> u64 {
+        let missing = |sequence: &u64| {
+            let index = sequence.checked_sub(self.claim.first_sequence);
+            !index.is_some_and(|index| self.is_set(index))
+        };
+        spans.iter().map(|span| (span.0..span.1).filter(missing).count() as u64).sum()
+    }
+
+    fn is_set(&self, index: u64) -> bool {
+        let word = usize::try_from(index / 64).ok().and_then(|word| self.stored.get(word));
+        word.is_some_and(|word| word & 1 << (index % 64) != 0)
+    }
+
     /// Whether the ledger claims the packet; if so, it is noted.
     #[inline]
     fn note(&mut self, sequence: u64) -> bool {

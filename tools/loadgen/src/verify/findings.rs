@@ -3,11 +3,16 @@
 //! | must hold | else |
 //! |---|---|
 //! | missing = dropped + shed + dead-lettered, as the appliance counted since before the run | uncounted loss, or counts of other traffic |
+//! | no acknowledged packet is missing | the appliance promised what it did not keep |
+//! | with acks = all: reordered = 0 | an idempotent producer's order was not kept |
 //! | duplicated = 0, corrupted = 0, damaged batches = 0 | the store is at fault |
 //! | unclaimed = 0 | the ledger file is not this run's, or packets were invented |
 //!
 //! A ledger that was cut off (kill -9) has a tail that may or may not have been sent; for it the counted
-//! losses must lie between what is surely missing and that plus the tail.
+//! losses must lie between what is surely missing and that plus the tail. The same goes for *unknown* packets, those that
+//! were on their way when a connection broke: they may be missing, and it is named how many are.
+//!
+//! What a Kafka producer sent passes no listener, so no listener's counts explain a loss of it.
 //!
 //! Every rule that fails adds a sentence to `reasons`; the run is balanced when there is none.
 
@@ -15,7 +20,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::account::Total;
+use super::account::{AnsweredTotal, Total};
 use super::latency::Summary;
 use crate::appliance::Report;
 use crate::appliance::report::{Counted, Span};
@@ -62,6 +67,7 @@ impl Seen {
             Damage::Version => "version",
             Damage::Checksum => "checksum",
             Damage::Filler => "filler",
+            Damage::Hex => "hex",
         };
         *self.corrupted.entry(name).or_default() += 1;
     }
@@ -93,6 +99,14 @@ pub struct Findings {
     pub stored: u64,
     /// Sent and not stored.
     pub missing: u64,
+    /// Packets that the appliance acknowledged.
+    pub acknowledged: u64,
+    /// Of these, not stored.
+    pub acknowledged_missing: u64,
+    /// Packets sent, and neither acknowledged nor refused when their connection ended.
+    pub unknown: u64,
+    /// Of these, not stored.
+    pub unknown_missing: u64,
     /// Stored again, each time.
     pub duplicated: u64,
     /// Found after a later one of their source.
@@ -111,7 +125,7 @@ pub struct Findings {
     pub damaged: BTreeMap<String, u64>,
     /// What the appliance counted; absent if its counters went back or lack the listener.
     pub counted: Option<Counted>,
-    /// Missing and not counted; below zero: counted and not missing.
+    /// Missing, neither unknown nor counted; below zero: counted and not missing.
     pub unexplained: i128,
     /// Spans of the run in which the appliance counted nothing.
     pub unobserved: Vec<Span>,
@@ -125,7 +139,7 @@ pub struct Findings {
 pub fn judge(
     topic: &str,
     ledger: &Ledger,
-    total: &Total,
+    (total, answered): (&Total, &AnsweredTotal),
     seen: Seen,
     counted: Result<Counted, String>,
     after: &Report,
@@ -135,7 +149,7 @@ pub fn judge(
         Ok(counted) => (Some(counted), None),
         Err(reason) => (None, Some(reason)),
     };
-    let lost = counted.as_ref().map_or(0, Counted::lost);
+    let lost = if is_produced(ledger) { 0 } else { counted.as_ref().map_or(0, Counted::lost) };
     let mut findings = Findings {
         balanced: false,
         reasons: uncounted.into_iter().collect(),
@@ -146,6 +160,10 @@ pub fn judge(
         sent_max: total.sent_max,
         stored: total.stored,
         missing: total.missing,
+        acknowledged: answered.acknowledged,
+        acknowledged_missing: answered.acknowledged_missing,
+        unknown: answered.unknown,
+        unknown_missing: answered.unknown_missing,
         duplicated: total.duplicated,
         reordered: total.reordered,
         corrupted: seen.corrupted.values().sum(),
@@ -154,16 +172,27 @@ pub fn judge(
         foreign: seen.foreign,
         offset_gaps: seen.offset_gaps,
         damaged: seen.damaged,
-        unexplained: i128::from(total.missing) - i128::from(lost),
+        unexplained: unexplained(total.missing, answered.unknown_missing, lost),
         unobserved: unobserved(ledger, after),
         counted,
         partitions: seen.partitions,
         latency,
     };
-    let mut reasons = loss(&findings, lost).into_iter().chain(store(&findings)).collect();
+    let mut reasons = loss(&findings, lost).into_iter().chain(store(&findings, ledger)).collect();
     findings.reasons.append(&mut reasons);
     findings.balanced = findings.reasons.is_empty();
     findings
+}
+
+/// Whether the packets were records of a Kafka producer.
+fn is_produced(ledger: &Ledger) -> bool {
+    ledger.transport == "kafka"
+}
+
+/// What neither counts nor broken connections explain. Counts may speak of unknown packets too.
+fn unexplained(missing: u64, unknown_missing: u64, lost: u64) -> i128 {
+    let owed = missing - unknown_missing;
+    if lost < owed { i128::from(owed - lost) } else { -i128::from((lost - owed).saturating_sub(unknown_missing)) }
 }
 
 /// Spans in which the appliance counted nothing and the generator sent.
@@ -177,8 +206,8 @@ fn unobserved(ledger: &Ledger, after: &Report) -> Vec<Span> {
 
 /// Whether what is missing is what was counted.
 fn loss(findings: &Findings, lost: u64) -> Option<String> {
-    let Findings { missing, sent, sent_max, unobserved, counted, .. } = findings;
-    let (missing, tail) = (*missing, sent_max - sent);
+    let Findings { missing, sent, sent_max, unobserved, counted, unknown_missing, .. } = findings;
+    let (missing, tail) = (missing - unknown_missing, sent_max - sent + unknown_missing);
     if (missing..=missing.saturating_add(tail)).contains(&lost) {
         return None;
     }
@@ -202,9 +231,13 @@ fn loss(findings: &Findings, lost: u64) -> Option<String> {
 }
 
 /// Whether what is stored is what was sent, once.
-fn store(findings: &Findings) -> Vec<String> {
+fn store(findings: &Findings, ledger: &Ledger) -> Vec<String> {
     let damaged: u64 = findings.damaged.values().sum();
+    let acks = ledger.answers.as_ref().map_or("", |answers| &answers.acks);
+    let disordered = if acks == "all" { findings.reordered } else { 0 };
     let rules = [
+        (findings.acknowledged_missing, "packets were acknowledged and are not stored"),
+        (disordered, "packets of idempotent producers are stored out of order"),
         (findings.duplicated, "packets are stored more than once"),
         (findings.corrupted, "packets are not as they were sent"),
         (damaged, "batches or records cannot be read"),

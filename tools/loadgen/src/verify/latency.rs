@@ -11,6 +11,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::kafka::batch::Record;
+use crate::ledger::Quantiles;
 
 #[cfg(test)]
 mod tests;
@@ -33,23 +34,12 @@ pub struct Latencies {
 pub struct Summary {
     /// What was subtracted from what.
     pub of: &'static str,
-    /// Packets measured.
-    pub samples: u64,
     /// Packets that seem to have come before they were due: recorded as 0. A timestamp in whole
     /// milliseconds, rounded down, does that to a packet that took less.
     pub below_zero: u64,
-    /// Half took no longer, nanoseconds.
-    pub p50_ns: u64,
-    /// 9 of 10.
-    pub p90_ns: u64,
-    /// 99 of 100.
-    pub p99_ns: u64,
-    /// 999 of 1,000.
-    pub p999_ns: u64,
-    /// 9,999 of 10,000.
-    pub p9999_ns: u64,
-    /// The longest.
-    pub max_ns: u64,
+    /// Its points.
+    #[serde(flatten)]
+    pub points: Quantiles,
 }
 
 #[derive(Debug)]
@@ -95,17 +85,6 @@ impl Latency {
     }
 
     fn summary(&self) -> Summary {
-        let at = |quantile| self.histogram.value_at_quantile(quantile);
-        Summary {
-            of: self.of,
-            samples: self.histogram.len(),
-            below_zero: self.below_zero,
-            p50_ns: at(0.5),
-            p90_ns: at(0.9),
-            p99_ns: at(0.99),
-            p999_ns: at(0.999),
-            p9999_ns: at(0.9999),
-            max_ns: self.histogram.max(),
-        }
+        Summary { of: self.of, below_zero: self.below_zero, points: Quantiles::of(&self.histogram) }
     }
 }

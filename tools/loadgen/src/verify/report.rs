@@ -7,6 +7,12 @@ use super::latency::Summary;
 use crate::appliance::report::Counts;
 use crate::ledger::State;
 
+/// Of a balanced run, without and with packets of which nobody was told.
+const VERDICTS: [&str; 2] = [
+    "balanced: every packet is stored once or counted under a named cause",
+    "balanced: every packet is stored once, counted under a named cause, or was unanswered when its connection ended",
+];
+
 /// The whole table, the verdict last.
 pub fn table(findings: &Findings) -> String {
     let mut out = Lines::default();
@@ -19,7 +25,7 @@ pub fn table(findings: &Findings) -> String {
     for reason in &findings.reasons {
         out.line("because", reason);
     }
-    let verdict = if findings.balanced { "balanced: every packet is stored once or counted under a named cause" } else { "NOT BALANCED" };
+    let verdict = if findings.balanced { VERDICTS[usize::from(findings.unknown_missing > 0)] } else { "NOT BALANCED" };
     out.line("verdict", verdict);
     out.text
 }
@@ -32,6 +38,13 @@ fn packets(out: &mut Lines, findings: &Findings) {
     }
     out.line("stored", findings.stored);
     out.line("missing", findings.missing);
+    if findings.acknowledged > 0 {
+        out.line("acknowledged", format!("{}, of which {} are not stored", findings.acknowledged, findings.acknowledged_missing));
+    }
+    if findings.unknown > 0 {
+        let stored = findings.unknown - findings.unknown_missing;
+        out.line("unknown", format!("{} at the end of a connection, of which {stored} are stored", findings.unknown));
+    }
     out.line("duplicated", findings.duplicated);
     out.line("reordered", findings.reordered);
     let by: Vec<_> = findings.corrupted_by.iter().map(|(what, n)| format!("{n} {what}")).collect();
@@ -81,15 +94,15 @@ fn causes(out: &mut Lines, kind: &str, counts: &Counts) {
 
 fn latency(out: &mut Lines, summary: &Summary) {
     out.line("latency", summary.of);
-    let Summary { samples, below_zero, .. } = summary;
-    out.line("  samples", format!("{samples}, of which {below_zero} below zero, taken as 0"));
+    let Summary { points, below_zero, .. } = summary;
+    out.line("  samples", format!("{}, of which {below_zero} below zero, taken as 0", points.samples));
     let points = [
-        ("p50", summary.p50_ns),
-        ("p90", summary.p90_ns),
-        ("p99", summary.p99_ns),
-        ("p99.9", summary.p999_ns),
-        ("p99.99", summary.p9999_ns),
-        ("max", summary.max_ns),
+        ("p50", points.p50_ns),
+        ("p90", points.p90_ns),
+        ("p99", points.p99_ns),
+        ("p99.9", points.p999_ns),
+        ("p99.99", points.p9999_ns),
+        ("max", points.max_ns),
     ];
     for (name, ns) in points {
         out.line(&format!("  {name}"), format!("{} us", ns / 1_000));

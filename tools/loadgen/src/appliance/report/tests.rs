@@ -107,3 +107,17 @@ fn the_contracts_shape_is_read_and_a_missing_count_is_not_zero() {
     let lacking = text.replace("\"pending\":0", "\"other\":0");
     assert!(serde_json::from_str::<Report>(&lacking).is_err());
 }
+
+#[test]
+fn an_appliance_that_was_started_again_is_compared_as_a_whole() {
+    let mut before = report(vec![listener("udp", 0, 5, 2), listener("tcp", 0, 0, 0)]);
+    before.run.epoch = 3;
+    let mut now = report(vec![listener("(earlier runs)", 0, 9, 2), listener("udp", 0, 1, 0)]);
+    now.run.epoch = 4;
+    now.listeners[0].arrived += 1000;
+    check(&now, Some(&before), None, Ok(5));
+    // Of one listener alone it cannot be told.
+    check(&now, Some(&before), Some("udp"), Err("went back"));
+    now.listeners[0].arrived = 0;
+    check(&now, Some(&before), None, Err("arrived of all listeners"));
+}

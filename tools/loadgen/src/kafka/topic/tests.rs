@@ -16,7 +16,7 @@ fn partition(log_start: i64, counts: &[usize]) -> Partition {
 
 /// What reading comes upon, a line each.
 fn found(stub: Stub) -> Result<Vec<String>, String> {
-    let mut topic = Topic::open(&stub.serve(), "events").map_err(|error| error.to_string())?;
+    let mut topic = Topic::open(&[stub.serve()], "events").map_err(|error| error.to_string())?;
     let mut lines = Vec::new();
     for extent in topic.extents().to_vec() {
         let note = |found: Found<'_>| {

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
 use crate::ledger::{Ledger, State};
+use crate::load::Load;
 use crate::pace::Rate;
 use crate::packet::{Reading, Template};
 use crate::stop::Stop;
@@ -14,15 +15,17 @@ use std::time::Duration;
 fn plan(target: &UdpSocket, folder: &Path) -> Plan {
     Plan {
         target: target.local_addr().unwrap(),
-        rate: Rate::PerSecond(NonZeroU64::new(50_000).unwrap()),
-        size: 64,
-        duration: None,
-        count: Some(200),
-        sources: 1,
+        load: Load {
+            rate: Rate::PerSecond(NonZeroU64::new(50_000).unwrap()),
+            size: 64,
+            duration: None,
+            count: Some(200),
+            sources: 1,
+            seed: 5,
+            ledger: folder.join("run.json"),
+            http: None,
+        },
         gso: false,
-        seed: 5,
-        ledger: folder.join("run.json"),
-        http: None,
     }
 }
 
@@ -37,11 +40,11 @@ fn check(change: impl FnOnce(&mut Plan)) -> Ledger {
     let mut plan = plan(&target, folder.path());
     change(&mut plan);
     let ledger = send(&plan, &Stop::default()).unwrap().ledger;
-    assert_eq!(Ledger::read(&plan.ledger).unwrap(), ledger, "the file against what was returned");
+    assert_eq!(Ledger::read(&plan.load.ledger).unwrap(), ledger, "the file against what was returned");
     assert_eq!(ledger.state, State::Complete);
     assert_eq!(ledger.achieved.packets, ledger.sent());
 
-    let template = Template::new(ledger.run_id, plan.seed, plan.size);
+    let template = Template::new(ledger.run_id, plan.load.seed, plan.load.size);
     let mut next: BTreeMap<u32, (u64, u64, u16)> = BTreeMap::new();
     let mut datagram = [0; 65_536];
     for _ in 0..ledger.sent() {
@@ -74,7 +77,7 @@ fn single_packets_arrive_exactly_as_counted() {
 
 #[test]
 fn trains_arrive_exactly_as_counted() {
-    let ledger = check(|plan| (plan.gso, plan.rate) = (true, Rate::Max));
+    let ledger = check(|plan| (plan.gso, plan.load.rate) = (true, Rate::Max));
     assert_eq!(ledger.sent(), 200, "64 + 64 + 64 + 8");
     assert!(ledger.lateness.is_none());
 }
@@ -87,7 +90,7 @@ fn trains_on_a_schedule_arrive_exactly_as_counted() {
 
 #[test]
 fn sources_take_turns_and_keep_their_own_sequences() {
-    let ledger = check(|plan| (plan.sources, plan.count) = (3, Some(100)));
+    let ledger = check(|plan| (plan.load.sources, plan.load.count) = (3, Some(100)));
     let sent: Vec<u64> = ledger.sources.iter().map(|source| source.sent).collect();
     assert_eq!(sent, [34, 33, 33]);
 }
@@ -97,9 +100,9 @@ fn intended_times_are_the_schedules() {
     let target = UdpSocket::bind("127.0.0.1:0").unwrap();
     let folder = tempfile::tempdir().unwrap();
     let mut plan = plan(&target, folder.path());
-    plan.count = Some(5);
+    plan.load.count = Some(5);
     let ledger = send(&plan, &Stop::default()).unwrap().ledger;
-    let template = Template::new(ledger.run_id, plan.seed, plan.size);
+    let template = Template::new(ledger.run_id, plan.load.seed, plan.load.size);
     let mut datagram = [0; 64];
     for slot in 0..5 {
         target.recv(&mut datagram).unwrap();
@@ -129,7 +132,7 @@ fn a_raised_stop_leaves_an_exact_ledger() {
     stop.raise();
     let ledger = send(&plan, &stop).unwrap().ledger;
     assert_eq!((ledger.state, ledger.sent()), (State::Interrupted, 0));
-    assert_eq!(Ledger::read(&plan.ledger).unwrap(), ledger);
+    assert_eq!(Ledger::read(&plan.load.ledger).unwrap(), ledger);
 }
 
 #[test]
@@ -137,7 +140,7 @@ fn a_ledger_that_cannot_be_written_stops_the_run_before_its_first_packet() {
     let target = UdpSocket::bind("127.0.0.1:0").unwrap();
     let folder = tempfile::tempdir().unwrap();
     let mut plan = plan(&target, folder.path());
-    plan.ledger = folder.path().join("no/such/folder/run.json");
+    plan.load.ledger = folder.path().join("no/such/folder/run.json");
     assert!(send(&plan, &Stop::default()).unwrap_err().contains("cannot write the ledger"));
     target.set_nonblocking(true).unwrap();
     assert!(target.recv(&mut [0; 64]).is_err(), "a packet left without a ledger");

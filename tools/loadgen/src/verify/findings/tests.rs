@@ -20,7 +20,7 @@ fn total(sent: u64, stored: u64) -> Total {
 #[track_caller]
 fn check(total: Total, seen: Seen, counted: Result<Counted, String>, reasons: &[&str]) -> Findings {
     let ledger = ledger_of([total.sent, 0]);
-    let findings = judge("t", &ledger, &total, seen, counted, &Report::default(), Vec::new());
+    let findings = judge("t", &ledger, (&total, &AnsweredTotal::default()), seen, counted, &Report::default(), Vec::new());
     assert_eq!(findings.balanced, reasons.is_empty(), "{:?}", findings.reasons);
     assert_eq!(findings.reasons.len(), reasons.len(), "{:?}", findings.reasons);
     for (reason, words) in findings.reasons.iter().zip(reasons) {
@@ -105,10 +105,10 @@ fn an_unobserved_time_is_named_if_the_run_overlaps_it() {
     (ledger.started_ns, ledger.ended_ns) = (5_000_000, 8_500_000);
     let spans = [(1, 4), (1, 5), (6, 7), (9, 12), (10, 12)].map(|(from, to)| Span { from, to });
     let after = Report { unobserved: spans.to_vec(), run: Run::default(), ..Report::default() };
-    let judged = judge("t", &ledger, &total(10, 9), Seen::default(), Ok(counted(0, 0)), &after, Vec::new());
+    let judged = judge("t", &ledger, (&total(10, 9), &AnsweredTotal::default()), Seen::default(), Ok(counted(0, 0)), &after, Vec::new());
     assert_eq!(judged.unobserved, spans[1..4]);
     assert!(judged.reasons[0].contains("counted nothing"), "{:?}", judged.reasons);
     ledger.state = State::Running;
-    let judged = judge("t", &ledger, &total(10, 9), Seen::default(), Ok(counted(0, 0)), &after, Vec::new());
+    let judged = judge("t", &ledger, (&total(10, 9), &AnsweredTotal::default()), Seen::default(), Ok(counted(0, 0)), &after, Vec::new());
     assert_eq!(judged.unobserved, spans[1..]);
 }

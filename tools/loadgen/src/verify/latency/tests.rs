@@ -12,10 +12,10 @@ fn check(packets: &[(u64, i64, Option<i64>)], expected: &[(&str, u64, u64, u64)]
     let summaries = latencies.summaries();
     assert_eq!(summaries.len(), expected.len(), "{summaries:?}");
     for (summary, (of, samples, below_zero, max_ns)) in summaries.iter().zip(expected) {
-        assert_eq!((summary.of, summary.samples), (*of, *samples));
+        assert_eq!((summary.of, summary.points.samples), (*of, *samples));
         assert_eq!(summary.below_zero, *below_zero);
-        let off = summary.max_ns.abs_diff(*max_ns);
-        assert!(off * 1000 <= *max_ns, "longest {} against {max_ns}", summary.max_ns);
+        let off = summary.points.max_ns.abs_diff(*max_ns);
+        assert!(off * 1000 <= *max_ns, "longest {} against {max_ns}", summary.points.max_ns);
     }
 }
 
