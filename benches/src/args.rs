@@ -9,7 +9,8 @@ Examples:
   cargo run --release -p headworks-benches -- recovery --bytes 2
   cargo run --release -p headworks-benches -- smoke
 
-Scenarios: gso64 gso1400 single latency history tails connections memory recovery idle; rings, which names its command; and versus-kafka, which
+Scenarios: gso64 gso1400 single latency history tails connections
+tcp-senders memory recovery idle; rings, which names its command; and versus-kafka, which
 needs Java and Maven and runs only when it is named.";
 
 /// Measures the appliance against what this machine can do at best.

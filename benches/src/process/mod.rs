@@ -9,5 +9,5 @@ mod node;
 pub mod threads;
 
 pub use binaries::Binaries;
-pub use generator::{Generator, Load, Sent};
+pub use generator::{Acknowledged, Generator, Load, Sent, TcpLoad, missing};
 pub use node::{Books, Node};

@@ -33,9 +33,12 @@ pub struct Node {
     log: PathBuf,
     /// Its UDP listener.
     pub udp: SocketAddr,
+    /// Its TCP listener.
+    pub tcp: SocketAddr,
     /// Its Kafka listener.
     pub kafka: SocketAddr,
-    http: SocketAddr,
+    /// Its HTTP listener.
+    pub http: SocketAddr,
 }
 
 /// Its books at a moment, over all listeners and lanes.
@@ -102,10 +105,10 @@ impl Node {
         let output = child.stdout.take().expect("standard output is piped");
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let registered = Registered::new(child.id());
-        let mut node = Node { child, _registered: registered, log, udp: nowhere, kafka: nowhere, http: nowhere };
+        let mut node = Node { child, _registered: registered, log, udp: nowhere, tcp: nowhere, kafka: nowhere, http: nowhere };
         let ready =
             ready_line(output).ok_or_else(|| format!("the node ended, or was not ready within {READY_MAX:?}: {}", node.last_words()))?;
-        (node.udp, node.kafka, node.http) = addresses(&ready).ok_or_else(|| format!("not a ready line: {ready:?}"))?;
+        [node.udp, node.tcp, node.kafka, node.http] = addresses(&ready).ok_or_else(|| format!("not a ready line: {ready:?}"))?;
         Ok(node)
     }
 
@@ -229,10 +232,10 @@ fn ready_line(output: ChildStdout) -> Option<String> {
     told.recv_timeout(READY_MAX).ok()
 }
 
-/// `ready node=N udp=ADDR kafka=ADDR http=ADDR data=DIR`
-fn addresses(line: &str) -> Option<(SocketAddr, SocketAddr, SocketAddr)> {
+/// `ready node=N udp=ADDR tcp=ADDR kafka=ADDR http=ADDR data=DIR`
+fn addresses(line: &str) -> Option<[SocketAddr; 4]> {
     let of = |key: &str| line.split(' ').find_map(|word| word.strip_prefix(key)?.strip_prefix('=')?.parse().ok());
-    Some((of("udp")?, of("kafka")?, of("http")?))
+    Some([of("udp")?, of("tcp")?, of("kafka")?, of("http")?])
 }
 
 fn parse_books(text: &str) -> Option<Books> {
@@ -264,10 +267,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ready_line_gives_three_addresses() {
-        let line = "ready node=a udp=127.0.0.1:1 kafka=127.0.0.1:2 http=127.0.0.1:3 data=/x";
-        let (udp, kafka, http) = addresses(line).unwrap();
-        assert_eq!((udp.port(), kafka.port(), http.port()), (1, 2, 3));
+    fn a_ready_line_gives_four_addresses() {
+        let line = "ready node=a udp=127.0.0.1:1 tcp=127.0.0.1:4 kafka=127.0.0.1:2 http=127.0.0.1:3 data=/x";
+        assert_eq!(addresses(line).unwrap().map(|address| address.port()), [1, 4, 2, 3]);
         assert_eq!(addresses("ready node=a udp=127.0.0.1:1"), None);
     }
 

@@ -30,7 +30,7 @@ const NAME: &str = "latency";
 const PACKETS_A_SECOND: u64 = 50_000;
 const SIZES: [usize; 2] = [64, 1400];
 /// The default of `log.linger`.
-const LINGER_MS: f64 = 2.0;
+pub(super) const LINGER_MS: f64 = 2.0;
 const DISK_TIMES: f64 = 3.0;
 const METRIC: &str = "headworks_durable_latency_seconds_bucket";
 const BLOCKS: &str = "position=\"durable\"";
@@ -106,16 +106,7 @@ fn run_once(bench: &Bench, node: &Node, placement: &Placement, packet_bytes: usi
     let blocks = u32::try_from(latency.blocks).unwrap_or(u32::MAX).max(1);
     let cadence = window.mul_f64(0.9) / blocks;
     let idle = probe_disk(bench, placement, (block_bytes, cadence, blocks))?;
-    let beside = {
-        let wake = Wake::new().map_err(|error| format!("no wake: {error}"))?;
-        let receiver = ReceiveProbe::start(placement.ingest, true, wake, Discard)?;
-        let generator = Generator::start(bench, receiver.address, &load)?;
-        thread::sleep(warm.min(Duration::from_millis(200)));
-        let times = probe_disk(bench, placement, (block_bytes, cadence, blocks));
-        generator.finish()?;
-        receiver.stop()?;
-        times?
-    };
+    let beside = probe_disk_beside(bench, placement, &load, (block_bytes, cadence, blocks))?;
     let p99_ms = |times: &Histogram<u64>| number(times.value_at_quantile(0.99)) / 1e6;
     Ok(Run {
         p99_ms: p99_seconds * 1e3,
@@ -128,8 +119,29 @@ fn run_once(bench: &Bench, node: &Node, placement: &Placement, packet_bytes: usi
     })
 }
 
+/// The same beside packets that are received and thrown away.
+pub(super) fn probe_disk_beside(
+    bench: &Bench,
+    placement: &Placement,
+    load: &Load,
+    blocks: (u64, Duration, u32),
+) -> Result<disk::Times, String> {
+    let wake = Wake::new().map_err(|error| format!("no wake: {error}"))?;
+    let receiver = ReceiveProbe::start(placement.ingest, true, wake, Discard)?;
+    let generator = Generator::start(bench, receiver.address, load)?;
+    thread::sleep(bench.scale.warm.min(Duration::from_millis(200)));
+    let times = probe_disk(bench, placement, blocks);
+    generator.finish()?;
+    receiver.stop()?;
+    times
+}
+
 /// The disk probe on the log loop's processor: bytes of a block, the time between two, how many.
-fn probe_disk(bench: &Bench, placement: &Placement, (block_bytes, cadence, blocks): (u64, Duration, u32)) -> Result<disk::Times, String> {
+pub(super) fn probe_disk(
+    bench: &Bench,
+    placement: &Placement,
+    (block_bytes, cadence, blocks): (u64, Duration, u32),
+) -> Result<disk::Times, String> {
     let scratch = bench.scratch("disk-")?;
     let (folder, cpu) = (scratch.path(), placement.log);
     thread::scope(|scope| {
@@ -143,15 +155,17 @@ fn probe_disk(bench: &Bench, placement: &Placement, (block_bytes, cadence, block
 
 /// What the node had counted at a moment.
 #[derive(Debug, Default, PartialEq)]
-struct Scrape {
+pub(super) struct Scrape {
     /// Upper bounds in seconds, each with the count of all records up to it.
     buckets: Vec<(f64, u64)>,
-    blocks: u64,
-    written_bytes: u64,
+    /// Blocks that became durable.
+    pub(super) blocks: u64,
+    /// Bytes that were written.
+    pub(super) written_bytes: u64,
 }
 
 impl Scrape {
-    fn of(node: &Node) -> Result<Scrape, String> {
+    pub(super) fn of(node: &Node) -> Result<Scrape, String> {
         let text = node.metrics()?;
         let scrape = Scrape::parse(&text);
         if scrape.buckets.is_empty() { Err(format!("no {METRIC} in the metrics")) } else { Ok(scrape) }
@@ -172,7 +186,7 @@ impl Scrape {
         scrape
     }
 
-    fn since(&self, earlier: &Scrape) -> Scrape {
+    pub(super) fn since(&self, earlier: &Scrape) -> Scrape {
         let buckets = self.buckets.iter().zip(&earlier.buckets).map(|(now, then)| (now.0, now.1 - then.1)).collect();
         Scrape { buckets, blocks: self.blocks - earlier.blocks, written_bytes: self.written_bytes - earlier.written_bytes }
     }

@@ -11,6 +11,7 @@ mod recovery;
 mod rings;
 mod single;
 mod tails;
+mod tcp_senders;
 mod throughput;
 mod versus_kafka;
 
@@ -29,7 +30,7 @@ pub struct Scenario {
     pub run: fn(&Bench) -> Result<Vec<Row>, String>,
 }
 
-const ALL: [Scenario; 12] = [
+const ALL: [Scenario; 13] = [
     own("gso64", "64 B in trains, durable records against receiving alone", gso64::run),
     own("gso1400", "1400 B in trains, durable bytes against receiving and writing alone", gso1400::run),
     own("single", "one packet a send, the rate without loss against the sender's own", single::run),
@@ -37,6 +38,7 @@ const ALL: [Scenario; 12] = [
     own("history", "one client reading history against reading the files", history::run),
     own("tails", "eight consumers at the end of a partition beside packets", tails::run),
     own("connections", "memory of idle Kafka connections", connections::run),
+    own("tcp-senders", "a thousand TCP senders, acknowledged, against linger and the disk's own write and sync", tcp_senders::run),
     own("memory", "resident size over a soak", memory::run),
     own("recovery", "recovery of a large log, with and without sidecars", recovery::run),
     own("idle", "processor time of a node with nothing to do", idle::run),

@@ -1,4 +1,8 @@
 //! Every socket of a node: bound once for all lanes, then dealt out.
+//!
+//! A killed node's ports are not free at once: its rings hold its sockets, and the kernel takes rings down after the process
+//! itself is gone (io_uring's exit work; tens of milliseconds). A supervisor may start the next one sooner. So a port that is
+//! busy is asked for again for a moment before it counts as taken by somebody else.
 
 use super::failure::Failure;
 use super::observe::ListenerBook;
@@ -17,6 +21,13 @@ use headworks_ledger::Book;
 use headworks_log::LaneView;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a port may be busy before somebody else has it.
+const BUSY_MAX: Duration = Duration::from_secs(1);
+/// Between two attempts.
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
 /// The sockets.
 pub struct Sockets {
@@ -171,7 +182,7 @@ fn partition_of(view: &LaneView, stream: &str) -> PartitionId {
 
 fn group(config: &Config, listener: &Listener, lanes: usize, warnings: &mut Vec<Warning>) -> Result<Group, Failure> {
     if listener.kind == ListenerKind::Tcp {
-        return Ok(Group::Tcp(tcp_group(listener.address, lanes)?));
+        return Ok(Group::Tcp(patiently(|| Ok(tcp_group(listener.address, lanes)?))?));
     }
     let setup = UdpSetup {
         address: listener.address,
@@ -180,9 +191,20 @@ fn group(config: &Config, listener: &Listener, lanes: usize, warnings: &mut Vec<
         receive_buffer_bytes: usize::try_from(listener.receive_buffer_bytes).unwrap_or(usize::MAX),
         stamp: stream_of(config, listener).is_some_and(|stream| stream.receive_time),
     };
-    let group = udp_group(&setup, lanes)?;
+    let group = patiently(|| Ok(udp_group(&setup, lanes)?))?;
     warnings.extend(preflight::receive_buffer(&listener.name, group[0].receive_buffer_bytes, listener.receive_buffer_bytes));
     Ok(Group::Udp(group))
+}
+
+/// Binds, again and again while the port is busy and the time is not over.
+fn patiently<T>(mut bind: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+    let deadline = Instant::now() + BUSY_MAX;
+    loop {
+        match bind() {
+            Err(failure) if failure.reason == Reason::PortBusy && Instant::now() < deadline => thread::sleep(BUSY_PAUSE),
+            bound => return bound,
+        }
+    }
 }
 
 /// A TCP listener; `choose` is what to write for another address.

@@ -1,7 +1,7 @@
 //! What the host refuses: ports, permissions, space, io_uring.
 
 use crate::harness::mount::Mounted;
-use crate::harness::node::Node;
+use crate::harness::node::{self, Node};
 use crate::harness::packets::{self, named};
 use crate::harness::program::{PROGRAM, check_end, run_arguments, text_of};
 use crate::harness::{is_root, skip, wait};
@@ -48,6 +48,28 @@ fn busy_tcp_ports_end_with_69() {
         let setting = format!("listener.tcp.address={address}");
         check_refused(&folder.path().join(lanes), &[lanes, &setting], 69, &["port busy", "TCP", &address, "ss -tlnp"]);
     }
+}
+
+/// A killed node's rings hold its sockets for a moment after the process is gone, as this test holds the port.
+#[test]
+fn port_that_is_free_a_moment_later_is_taken() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let data = folder.path().join("data");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = taken.local_addr().expect("it is bound");
+    let log = node::log_beside(&data);
+    let release = std::thread::spawn(move || {
+        // Said right before the sockets are bound.
+        wait::until_true("the lane is recovered", || {
+            let said = std::fs::read_to_string(&log).unwrap_or_default();
+            (said.contains("recovered lane=0"), said)
+        });
+        drop(taken);
+    });
+    let node = Node::start(&data, &["node.lanes=1", &format!("listener.tcp.address={address}")]);
+    release.join().expect("the port is given back");
+    assert_eq!(node.address("tcp"), address);
+    node.stop();
 }
 
 #[test]
