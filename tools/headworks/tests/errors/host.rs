@@ -1,7 +1,7 @@
 //! What the host refuses: ports, permissions, space, io_uring.
 
 use crate::harness::mount::Mounted;
-use crate::harness::node::{self, Node};
+use crate::harness::node::Node;
 use crate::harness::packets::{self, named};
 use crate::harness::program::{PROGRAM, check_end, run_arguments, text_of};
 use crate::harness::{is_root, skip, wait};
@@ -57,13 +57,10 @@ fn port_that_is_free_a_moment_later_is_taken() {
     let data = folder.path().join("data");
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = taken.local_addr().expect("it is bound");
-    let log = node::log_beside(&data);
+    let lock = data.join("headworks.lock");
     let release = std::thread::spawn(move || {
-        // Said right before the sockets are bound.
-        wait::until_true("the lane is recovered", || {
-            let said = std::fs::read_to_string(&log).unwrap_or_default();
-            (said.contains("recovered lane=0"), said)
-        });
+        // The lock comes before the sockets.
+        wait::until_true("the directory is locked", || (lock.exists(), "no lock yet".to_owned()));
         drop(taken);
     });
     let node = Node::start(&data, &["node.lanes=1", &format!("listener.tcp.address={address}")]);
