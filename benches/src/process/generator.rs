@@ -75,6 +75,8 @@ pub struct Acknowledged {
     pub max_ns: u64,
     /// Connections that broke.
     pub broken: u64,
+    /// How late the senders themselves took up 99 of 100 records, which is inside of the times above.
+    pub late_p99_ns: u64,
 }
 
 impl Generator {
@@ -175,6 +177,7 @@ fn parse(output: &[u8]) -> Option<Sent> {
             p99_ns: latency["p99_ns"].as_u64()?,
             max_ns: latency["max_ns"].as_u64()?,
             broken: answers["connections"]["broken"].as_u64()?,
+            late_p99_ns: ledger["lateness"]["p99_ns"].as_u64()?,
         })
     });
     Some(Sent { packets: achieved["packets"].as_u64()?, per_second: achieved["per_second"].as_u64()?, refused, acknowledged })
@@ -188,9 +191,9 @@ mod tests {
     fn a_ledger_tells_what_was_sent_and_refused() {
         let text = br#"{"achieved":{"packets":9,"per_second":3},"errors":{"EAGAIN":1,"ENOBUFS":2}}"#;
         assert_eq!(parse(text), Some(Sent { packets: 9, per_second: 3, refused: 3, acknowledged: None }));
-        let text = br#"{"achieved":{"packets":9,"per_second":3},"errors":{},"answers":{"acknowledged":8,
+        let text = br#"{"achieved":{"packets":9,"per_second":3},"errors":{},"lateness":{"p99_ns":5},"answers":{"acknowledged":8,
             "latency":{"p50_ns":1,"p99_ns":2,"max_ns":3},"connections":{"broken":4}}}"#;
-        let acknowledged = Some(Acknowledged { records: 8, p50_ns: 1, p99_ns: 2, max_ns: 3, broken: 4 });
+        let acknowledged = Some(Acknowledged { records: 8, p50_ns: 1, p99_ns: 2, max_ns: 3, broken: 4, late_p99_ns: 5 });
         assert_eq!(parse(text), Some(Sent { packets: 9, per_second: 3, refused: 0, acknowledged }));
         assert_eq!(parse(b"{}"), None);
     }

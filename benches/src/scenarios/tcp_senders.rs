@@ -88,6 +88,10 @@ fn place(bench: &Bench, placement: &Placement) -> Result<Vec<Row>, String> {
         ))
         .noted(format!("beside packets the disk's p99 is {} ms, and the ratio {}", spread(of(|run| run.beside_p99_ms)), spread(beside)))
         .noted(format!(
+            "the senders themselves were late by {} ms (p99), which is inside of the figure",
+            spread(of(|run| number(run.acknowledged.late_p99_ns) / 1e6))
+        ))
+        .noted(format!(
             "half of the records took at most {} ms, the slowest {} ms",
             spread(of(|run| number(run.acknowledged.p50_ns) / 1e6)),
             spread(of(|run| number(run.acknowledged.max_ns) / 1e6))
