@@ -167,9 +167,11 @@ struct Connection {
 impl Asker {
     fn run(mut self) {
         loop {
+            // Orders that came together fail together: each of them waiting for a connection of its own would make the last one late.
+            let mut may_connect = true;
             loop {
                 match self.edge.orders.try_recv() {
-                    Ok(order) => self.ask(&order),
+                    Ok(order) => may_connect = self.ask(&order, may_connect),
                     Err(TryRecvError::Empty) => break,
                     Err(TryRecvError::Disconnected) => return,
                 }
@@ -184,15 +186,19 @@ impl Asker {
         }
     }
 
-    fn ask(&mut self, order: &Order) {
+    /// Sends an order; false when there was no connection, and making one failed.
+    fn ask(&mut self, order: &Order, may_connect: bool) -> bool {
         let has_room = self.calls.waiting() < ORDERS_MAX;
-        if self.connection.is_none() {
+        if self.connection.is_none() && may_connect {
             self.connection = connect(&self.settings).ok();
         }
         let now_ns = Clock.monotonic_ns();
         let waits_ns = if let Ask::Watch { wait_ms, .. } = order.ask { u64::from(wait_ms) * 1_000_000 } else { 0 };
+        let is_connected = self.connection.is_some();
         let Some(connection) = self.connection.as_mut().filter(|_| has_room) else {
-            return self.edge.tell(Answered { token: order.token, arbiter: 0, outcome: Outcome::Unreachable(Unreachable::Connect) });
+            let outcome = Outcome::Unreachable(Unreachable::Connect);
+            self.edge.tell(Answered { token: order.token, arbiter: 0, outcome });
+            return is_connected;
         };
         let id = self.calls.begin(order.token, &order.ask, now_ns + waits_ns + self.settings.request_ns);
         let mut frame = Vec::new();
@@ -201,6 +207,7 @@ impl Asker {
         if connection.stream.write_all(&frame).is_err() {
             self.lose();
         }
+        true
     }
 
     /// Sleeps until an order, an answer, or the time of the most urgent request.

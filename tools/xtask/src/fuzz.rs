@@ -4,6 +4,7 @@
 //! gateway/fuzz      request   frames of Kafka requests, each allocation capped
 //! ingest/fuzz       framing   bytes of TCP connections, cut anywhere
 //! replicator/fuzz   message   bytes from the other node of a pair
+//! replicator/fuzz   witness   bytes from a node to its witness, and back
 //! ```
 //!
 //! What the compiler must do for the fuzzer (count edges, trace comparisons) are code generation flags, which stable has;
@@ -23,7 +24,8 @@ pub const SHORT_SECONDS: u32 = 30;
 pub const LONG_SECONDS: u32 = 600;
 
 /// Folder of the package, target, and most MiB that one allocation may ask for.
-const TARGETS: [(&str, &str, u32); 3] = [("gateway/fuzz", "request", 2), ("ingest/fuzz", "framing", 16), ("replicator/fuzz", "message", 2)];
+const TARGETS: [(&str, &str, u32); 4] =
+    [("gateway/fuzz", "request", 2), ("ingest/fuzz", "framing", 16), ("replicator/fuzz", "message", 2), ("replicator/fuzz", "witness", 2)];
 
 const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \

@@ -204,6 +204,11 @@ impl Node {
         self.process.signal(signal);
     }
 
+    /// Waits until it has ended by itself; its exit code.
+    pub fn ended(&mut self) -> Option<i32> {
+        self.process.wait("the node ends by itself").code()
+    }
+
     /// Whether it still runs; fails with what it said if not.
     pub fn assert_alive(&mut self) {
         let ended = self.process.ended();

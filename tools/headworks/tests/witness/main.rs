@@ -6,6 +6,7 @@
 //! damage    torn, rotten, wiped, rolled back: mended, refused, or visible to who asks
 //! clients   garbage, other pairs, other places, many connections
 //! manual    the register in a node's own directory
+//! storage   a full disk, a first start that is killed
 //! ```
 
 mod clients;
@@ -15,6 +16,7 @@ mod frozen;
 mod harness;
 mod kills;
 mod manual;
+mod storage;
 
 use harness::node::{Node, log_beside};
 use harness::program::{command, text_of};
