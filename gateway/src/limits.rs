@@ -33,6 +33,8 @@ pub struct Limits {
     pub committed_offsets_max: usize,
     /// Bytes that they take in memory, about.
     pub committed_bytes_max: usize,
+    /// Series of consumer lag in one scrape.
+    pub lag_series_max: usize,
     /// How long what a group has committed outlives its last member, by the time of the newest commit of any group.
     pub offsets_retention: Duration,
 }
@@ -65,6 +67,7 @@ impl Default for Limits {
             },
             committed_offsets_max: 100_000,
             committed_bytes_max: 64 << 20,
+            lag_series_max: 2_000,
             offsets_retention: Duration::from_secs(7 * 24 * 3600),
         }
     }

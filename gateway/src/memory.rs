@@ -33,6 +33,7 @@ struct Partition {
     log_start: i64,
     high_watermark: i64,
     next_offset: i64,
+    released: i64,
     epochs: Vec<EpochStart>,
     batches: Vec<Batch>,
 }
@@ -104,6 +105,11 @@ impl MemoryLog {
     /// Records appended so far, committed or not.
     pub fn appended(&self, topic: &str, partition: i32) -> i64 {
         self.look(topic, partition, |log| log.next_offset).unwrap_or(0)
+    }
+
+    /// Offset below which nothing is needed.
+    pub fn released(&self, topic: &str, partition: i32) -> i64 {
+        self.look(topic, partition, |log| log.released).unwrap_or(0)
     }
 
     /// From now on what clients append is committed by [`MemoryLog::commit`] alone.
@@ -293,6 +299,16 @@ impl Store for MemoryLog {
         let count = count.ok_or(CreateError::Partitions { partitions, max: 8 })?;
         self.clone().with_topic(name, count);
         Ok(())
+    }
+
+    fn release_below(&self, topic: &str, partition: i32, offset: i64) {
+        let partition = usize::try_from(partition).expect("a partition of this log");
+        self.change(topic, partition, |log| log.released = log.released.max(offset));
+    }
+
+    fn newer_half(&self, topic: &str, partition: i32) -> i64 {
+        let middle = |log: &Partition| log.batches.get(log.batches.len() / 2).map_or(0, |batch| batch.base_offset);
+        self.look(topic, partition, middle).unwrap_or(0)
     }
 
     fn producer_id(&self) -> i64 {

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::LocalSet;
 
 use crate::counters::Counters;
+use crate::http::report::{LedgerReport, MetricsReport, StatusReport};
 use crate::http::{self, Observed};
 use crate::kafka;
 use crate::limits::Limits;
@@ -89,8 +90,9 @@ pub async fn serve<S: Store, O: Observed>(parts: GatewayParts<S, O>) -> Result<(
     let broker = Rc::new(kafka::Broker::new(parts.store, parts.identity, parts.limits, counters.clone(), closing.clone()));
 
     let tasks = LocalSet::new();
+    let observed = WithGroups { observed: parts.observed, broker: Rc::clone(&broker) };
     let kafka = tasks.spawn_local(kafka::listen(broker, kafka_listener));
-    let http = tasks.spawn_local(http::listen(http_listener, parts.observed, counters, parts.limits, closing));
+    let http = tasks.spawn_local(http::listen(http_listener, observed, counters, parts.limits, closing));
     tasks
         .run_until(async move {
             parts.shutdown.await;
@@ -113,6 +115,30 @@ pub async fn serve<S: Store, O: Observed>(parts: GatewayParts<S, O>) -> Result<(
         })
         .await;
     Ok(())
+}
+
+/// The appliance with its groups, which only the gateway knows.
+struct WithGroups<S, O> {
+    observed: O,
+    broker: Rc<kafka::Broker<S>>,
+}
+
+impl<S: Store, O: Observed> Observed for WithGroups<S, O> {
+    fn ledger(&self) -> LedgerReport {
+        self.observed.ledger()
+    }
+
+    fn status(&self) -> StatusReport {
+        StatusReport { groups: self.broker.groups(), ..self.observed.status() }
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        self.observed.ready()
+    }
+
+    fn metrics(&self) -> MetricsReport {
+        MetricsReport { consumer_lag: self.broker.lag(), ..self.observed.metrics() }
+    }
 }
 
 fn adopt(listener: TcpListener, name: &'static str) -> Result<tokio::net::TcpListener, ServeError> {

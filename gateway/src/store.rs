@@ -204,6 +204,14 @@ pub trait Store: 'static {
     /// [`CreateError`].
     fn create_topic(&self, name: &str, partitions: i32) -> impl Future<Output = Result<(), CreateError>>;
 
+    /// Lets retention take what stands below `offset` of an internal stream, of which everything is kept until this is
+    /// called. What is needed above it must be committed.
+    fn release_below(&self, topic: &str, partition: i32, offset: i64);
+
+    /// Where the newer half of what is kept begins. What stands below it and is needed is to be appended again, long before
+    /// retention wants its place.
+    fn newer_half(&self, topic: &str, partition: i32) -> i64;
+
     /// A producer id that no producer had before, on any node of the pair, over all restarts.
     fn producer_id(&self) -> i64;
 }

@@ -128,6 +128,12 @@ fn lane_disk(volume: &Volume, lane: LaneId) -> Result<LaneDisk, VolumeError> {
     Ok(LaneDisk::new(volume.folder(&lane_folder(lane))?, Some(volume.folder("quarantine")?)))
 }
 
+/// Segments beyond what is asked for that a lane can come to have: being sealed, being retired.
+const SEGMENTS_SLACK: usize = 16;
+/// Bytes beyond what is asked for that a lane may take while retention must spare its oldest segment. Who keeps that
+/// appends what it needs again within milliseconds, which is all the time that the log needs to be given.
+const KEPT_BYTES: u64 = 1 << 30;
+
 impl LaneSetup {
     /// W: most bytes submitted and not yet durable, which is what the ring holds.
     #[must_use]
@@ -138,7 +144,8 @@ impl LaneSetup {
     /// Segments that the lane can come to have.
     fn segments_max(&self, recovered: &Recovered) -> usize {
         let kept = usize::try_from(self.limits.size_bytes.div_ceil(self.segment_bytes)).unwrap_or(usize::MAX);
-        kept.max(recovered.segments.len()) + 16
+        let slack = usize::try_from(KEPT_BYTES / self.segment_bytes).unwrap_or(0);
+        kept.max(recovered.segments.len()) + slack.max(SEGMENTS_SLACK)
     }
 }
 

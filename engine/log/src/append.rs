@@ -221,6 +221,8 @@ pub struct Log {
     pub(crate) unnamed: Unnamed,
     pub(crate) open: Option<Open>,
     pub(crate) rolled: VecDeque<Rolled>,
+    /// Whether retention would take the oldest of them and must not.
+    pub(crate) held_back: bool,
     pub(crate) spares: VecDeque<FileNumber>,
     pub(crate) making: usize,
     /// The retired file that is being blanked: one at a time, oldest first, so that a crash leaves no gap in the log.

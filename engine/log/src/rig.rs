@@ -105,8 +105,13 @@ pub struct Rig {
 impl Rig {
     /// A log that has ordered its first spares and has no segment yet.
     pub fn new(config: Config) -> Rig {
+        Rig::over(config, partitions())
+    }
+
+    /// The same over these partitions, with ids as the others have.
+    pub fn over(config: Config, partitions: Vec<Partition>) -> Rig {
         let mut rig = Rig {
-            log: Log::start(config, &Recovered::default(), partitions()),
+            log: Log::start(config, &Recovered::default(), partitions),
             now_ns: 0,
             held: Vec::new(),
             blocks: BTreeMap::new(),
@@ -133,7 +138,12 @@ impl Rig {
 
     /// A log whose first segment is open, its checkpoint, block 0, durable, and nothing held.
     pub fn ready(config: Config) -> Rig {
-        let mut rig = Rig::new(config);
+        Rig::new(config).begun()
+    }
+
+    /// A new log with its first segment open, its checkpoint durable, and nothing held.
+    pub fn begun(self) -> Rig {
+        let mut rig = self;
         rig.end_all(|order| *order == Command::MakeSegment);
         rig.roll();
         rig.settle();

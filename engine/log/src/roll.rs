@@ -51,6 +51,8 @@ pub(crate) struct Rolled {
     pub order: SealOrder,
     pub bytes: u64,
     pub newest_ns: u64,
+    /// Offset after its last record of the partition that is kept (see [`PartitionView::keep_from`]).
+    pub kept_end: u64,
     pub ordered: bool,
     pub sealed: bool,
 }
@@ -242,7 +244,21 @@ impl Log {
             counters: self.counters,
         };
         let newest_ns = self.newest_ns();
-        self.rolled.push_back(Rolled { order, bytes: self.config.segment_bytes, newest_ns, ordered: false, sealed: false });
+        let kept_end = self.kept_end();
+        self.rolled.push_back(Rolled { order, bytes: self.config.segment_bytes, newest_ns, kept_end, ordered: false, sealed: false });
+    }
+
+    /// Next offset of the partition that is kept; 0 without one.
+    fn kept_end(&self) -> u64 {
+        let kept = self.view.partitions.iter().find(|partition| partition.is_kept());
+        let own = kept.and_then(|kept| self.offsets.partitions.iter().find(|partition| partition.id == kept.id));
+        own.map_or(0, |partition| partition.next_offset)
+    }
+
+    /// Whether a record that is still needed stands in the oldest segment. Those before it are gone, so one below its end is in it.
+    fn is_oldest_kept(&self) -> bool {
+        let kept = self.view.partitions.iter().find(|partition| partition.is_kept());
+        kept.is_some_and(|kept| self.rolled.front().is_some_and(|oldest| oldest.kept_end > kept.keep_from()))
     }
 
     /// Orders sidecars of rolled segments whose blocks are all durable.
@@ -270,7 +286,12 @@ impl Log {
         let expired = retain::expired(as_seen, open_bytes, self.durable, self.newest_ns, &self.config.limits);
         // Room for spares is bounded: what finds none stays in the log until one is used.
         let room = self.spares.len() + self.making < SPARES_MAX;
-        if expired == 0 || self.blanking.is_some() || !room {
+        self.held_back = expired > 0 && self.is_oldest_kept();
+        if self.held_back {
+            // Who keeps it can make it go only by appending, and for that there must be room.
+            self.want_segments();
+        }
+        if expired == 0 || self.blanking.is_some() || !room || self.held_back {
             return;
         }
         let rolled = self.rolled.pop_front().expect("expired counts rolled segments");
@@ -293,10 +314,12 @@ impl Log {
     }
 
     /// Asks for segments until enough spares are ready or on their way. Never for more files than what is kept and the
-    /// spares come to: from there on retention gives back what is needed, and making more would only take the disk's time.
+    /// spares come to: from there on retention gives back what is needed, and making more would only take the disk's time. Where
+    /// retention must spare what it would take, the bound is that of the lane.
     pub(crate) fn want_segments(&mut self) {
         let kept = self.config.limits.size_bytes.div_ceil(self.config.segment_bytes).max(1);
         let files_max = usize::try_from(kept).unwrap_or(usize::MAX).saturating_add(SPARES_TARGET);
+        let files_max = if self.held_back { files_max.max(self.config.segments_max) } else { files_max };
         while self.spares.len() + self.making < SPARES_TARGET && self.files_taken() < files_max {
             self.making += 1;
             self.commands.push_back(Command::MakeSegment);

@@ -6,7 +6,7 @@ use crate::commit::{AHEAD_MAX, Ahead};
 use crate::producers::Producers;
 use crate::recover::{Recovered, Reopened, Segment, Unsettled};
 use crate::roll::{Open, Rolled, Unnamed};
-use crate::view::{LaneView, SealedSegment, Slot};
+use crate::view::{LaneView, PartitionView, SealedSegment, Slot};
 use headworks_format::Sequence;
 use headworks_format::checkpoint::{self, Partition};
 use std::collections::VecDeque;
@@ -30,7 +30,9 @@ impl Log {
         // Room for what is made while the log runs, so that adding one allocates nothing.
         partitions.reserve_exact(checkpoint::PARTITIONS_MAX.saturating_sub(partitions.len()));
         let mut rolled = VecDeque::with_capacity(config.segments_max.max(recovered.segments.len()) + 1);
-        rolled.extend(recovered.segments.iter().map(|segment| as_rolled(segment, config.segment_bytes)));
+        let kept_ends = kept_ends(&view, recovered.reopened.as_ref(), &partitions);
+        let segments = recovered.segments.iter().zip(kept_ends);
+        rolled.extend(segments.map(|(segment, kept_end)| as_rolled(segment, config.segment_bytes, kept_end)));
         // Retention adds up to the limit, and segments being made come on top of it.
         let mut spares = VecDeque::with_capacity(SPARES_MAX.max(recovered.spares.len()) + crate::roll::SPARES_TARGET);
         spares.extend(&recovered.spares);
@@ -46,6 +48,7 @@ impl Log {
             unnamed: Unnamed::default(),
             open,
             rolled,
+            held_back: false,
             spares,
             making: 0,
             blanking: None,
@@ -122,7 +125,18 @@ fn open_again(reopened: &Reopened, view: &LaneView, partitions: &[Partition]) ->
     }
 }
 
-fn as_rolled(segment: &Segment, segment_bytes: u64) -> Rolled {
+/// Where each of the found segments ends in the partition that is kept: where the next one begins in it.
+fn kept_ends(view: &LaneView, reopened: Option<&Reopened>, partitions: &[Partition]) -> Vec<u64> {
+    let sealed = view.sealed();
+    let kept = view.partitions.iter().position(PartitionView::is_kept);
+    let Some(place) = kept else { return vec![0; sealed.len()] };
+    let own = &partitions[place];
+    let again = reopened.and_then(|reopened| reopened.starts.iter().find(|known| known.id == own.id));
+    let last = again.unwrap_or(own).next_offset;
+    sealed.iter().skip(1).map(|segment| segment.start_of(place)).chain([last]).collect()
+}
+
+fn as_rolled(segment: &Segment, segment_bytes: u64, kept_end: u64) -> Rolled {
     let known = &segment.sealed;
     let order = SealOrder {
         file: known.file,
@@ -135,5 +149,5 @@ fn as_rolled(segment: &Segment, segment_bytes: u64) -> Rolled {
         end_chain: headworks_format::Chain::START,
         counters: [0; headworks_format::block::COUNTERS],
     };
-    Rolled { order, bytes: segment_bytes, newest_ns: segment.newest_ns, ordered: true, sealed: true }
+    Rolled { order, bytes: segment_bytes, newest_ns: segment.newest_ns, kept_end, ordered: true, sealed: true }
 }

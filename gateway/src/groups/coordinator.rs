@@ -308,6 +308,12 @@ impl Coordinator {
         self.groups.get(group).map_or(State::Dead, Group::state)
     }
 
+    /// Whether a group has members.
+    #[must_use]
+    pub fn has_members(&self, group: &str) -> bool {
+        !matches!(self.state(group), State::Empty | State::Dead)
+    }
+
     /// A group from outside; none if it is dead.
     #[must_use]
     pub fn describe(&self, group: &str) -> Option<Described> {

@@ -1,37 +1,49 @@
-//! The internal stream of committed offsets: read from its start, followed to its end, appended to.
+//! The internal stream of committed offsets: read from its start, followed to its end, appended to, kept from vanishing.
 //!
 //! ```text
 //!   commit ─► append, wait until it is committed ─► follow to there ─► answer
 //!                                                      │
-//!   start, and now and then ──────────────────────────► follow ─► table
+//!   start, and many times a second ───────────────────► follow ─► table ─► expire, renew ─► append
+//!                                                                   └────► release: retention may take what stands below
 //! ```
 //!
 //! The table has one way in: reading the stream. What this node appends it reads back like what somebody else appended, so a
 //! standby that follows the stream has the same table. An answer to a commit comes when the table has it: who asks after the
-//! answer finds it.
+//! answer finds it. The stream is made by the first commit and not before.
 //!
-//! The stream is made by the first commit and not before.
+//! **Renewing.** Retention spares the oldest entry that still counts ([`Store::release_below`]). Entries in the older half of
+//! what is kept are appended again, so that the oldest one moves on long before its segment is wanted.
+//!
+//! **Order.** A renewal says again what the table says, so it must not overtake a commit that is under way: it would take the
+//! group back. Commits share a lock from hand-over until the table has them; who renews or removes holds it alone. A commit
+//! therefore waits for as long as its append takes, without a limit of time: given up, it would still be under way.
 
-use super::table::Table;
+use super::table::{Entry, Name, Table};
 use crate::kafka::ErrorCode;
 use crate::kafka::batch::{first_bytes, offset_after};
 use crate::limits::Limits;
 use crate::store::{AppendError, CreateError, Level, ReadError, Store};
 use bytes::Bytes;
-use headworks_format::batch::Batch;
-use headworks_format::committed::{Key, STREAM, Value, batch_of};
+use headworks_format::batch::{BATCH_BYTES_MAX, Batch};
+use headworks_format::committed::{Key, METADATA_BYTES_MAX, NAME_BYTES_MAX, STREAM, Value, batch_of};
 use std::cell::{Cell, Ref, RefCell};
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, RwLock};
+use tokio::time::Instant;
 
 /// The stream's one partition.
 const PARTITION: i32 = 0;
 /// Bytes that one read asks for.
 const READ_BYTES: usize = 1 << 20;
-/// How often the stream is looked at by itself.
-const TEND_EVERY: Duration = Duration::from_millis(250);
-/// How long a commit may take to become durable before its client is told to try again; as long as Apache Kafka's own.
-const COMMIT_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How often the stream is looked at by itself. The log can write several of the smallest segments in a tenth of a second, and
+/// goes on beyond its size only so far while it must spare one.
+const TEND_EVERY: Duration = Duration::from_millis(20);
+/// Entries of one batch that renews: with the longest names and texts there are, it stays below the largest batch.
+const RENEWED_MAX: usize = 200;
+const _: () = assert!(RENEWED_MAX * (2 * NAME_BYTES_MAX + METADATA_BYTES_MAX + 64) < BATCH_BYTES_MAX);
+/// How often entries that are too old are looked for.
+const EXPIRE_EVERY: Duration = Duration::from_secs(10);
 
 /// The committed offsets of all groups.
 #[derive(Debug, Default)]
@@ -41,10 +53,14 @@ pub struct Committed {
     next: Cell<i64>,
     /// Whether the stream was once read to its end.
     loaded: Cell<bool>,
+    /// By group, the newest commit of all when it was last seen with members, or first seen at all.
+    active_ms: RefCell<BTreeMap<String, i64>>,
     /// One reads at a time.
     reading: Mutex<()>,
     /// One makes the stream.
     making: Mutex<()>,
+    /// Shared by commits under way, exclusive for what is composed of the table.
+    order: RwLock<()>,
 }
 
 impl Committed {
@@ -82,18 +98,58 @@ impl Committed {
         Ok(())
     }
 
-    /// Follows the stream for ever: what somebody else appends is here soon, too.
-    pub async fn tend<S: Store>(&self, store: &S) {
+    /// Follows the stream for ever, and keeps what counts of it. `has_members` says whether a group has any.
+    pub async fn tend<S: Store>(&self, store: &S, limits: &Limits, has_members: impl Fn(&str) -> bool) {
         let mut failed = false;
+        let mut expire_at = Instant::now();
         loop {
-            let followed = self.follow(store).await;
-            if let Err(error) = &followed
+            let tended = self.keep(store).await;
+            if tended.is_ok() && Instant::now() >= expire_at {
+                expire_at = Instant::now() + EXPIRE_EVERY;
+                self.expire(store, limits, &has_members).await;
+            }
+            if let Err(error) = &tended
                 && !failed
             {
                 tracing::error!(%error, "committed offsets cannot be read; groups are not served until they can");
             }
-            failed = followed.is_err();
+            failed = tended.is_err();
             tokio::time::sleep(TEND_EVERY).await;
+        }
+    }
+
+    /// Follows the stream, appends again what stands in the older half of what is kept, and lets retention take the rest.
+    ///
+    /// # Errors
+    /// The stream cannot be read.
+    pub async fn keep<S: Store>(&self, store: &S) -> Result<(), ReadError> {
+        self.follow(store).await?;
+        let oldest = || self.table.borrow().oldest();
+        let half = store.newer_half(STREAM, PARTITION);
+        if oldest().is_some_and(|oldest| oldest < half) {
+            let _alone = self.order.write().await;
+            // Everything that was under way is in the table, and nothing else is under way.
+            self.renew(store, half).await;
+        }
+        if store.state(STREAM, PARTITION).is_some() {
+            store.release_below(STREAM, PARTITION, oldest().unwrap_or(self.next.get()));
+        }
+        Ok(())
+    }
+
+    /// Removes entries whose group has had no members, and that had no commit, for as long as offsets are kept.
+    pub async fn expire<S: Store>(&self, store: &S, limits: &Limits, has_members: &impl Fn(&str) -> bool) {
+        self.note_activity(has_members);
+        if self.expired(limits).is_empty() {
+            return;
+        }
+        let _alone = self.order.write().await;
+        for names in self.expired(limits).chunks(RENEWED_MAX) {
+            let removals: Vec<_> = names.iter().map(|name| (name.key(), None)).collect();
+            if let Err(error) = self.append_in_order(store, &removals).await {
+                tracing::warn!(error = error.name(), "committed offsets that are too old could not be removed; tried again");
+                return;
+            }
         }
     }
 
@@ -102,14 +158,14 @@ impl Committed {
     /// # Errors
     /// The code for the client; the entries may be stored all the same.
     pub async fn append<S: Store>(&self, store: &S, entries: &[(Key<'_>, Option<Value<'_>>)]) -> Result<(), ErrorCode> {
+        let _shared = self.order.read().await;
+        self.append_in_order(store, entries).await
+    }
+
+    async fn append_in_order<S: Store>(&self, store: &S, entries: &[(Key<'_>, Option<Value<'_>>)]) -> Result<(), ErrorCode> {
         let batch = batch_of(entries, now_ms()).ok_or(ErrorCode::InvalidCommitOffsetSize)?;
         self.exists(store).await?;
-        let appended = store.append(STREAM, PARTITION, Bytes::from(batch), Level::Committed);
-        match tokio::time::timeout(COMMIT_WAIT_MAX, appended).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => return Err(code_of(&error)),
-            Err(_) => return Err(ErrorCode::CoordinatorNotAvailable),
-        }
+        store.append(STREAM, PARTITION, Bytes::from(batch), Level::Committed).await.map_err(|error| code_of(&error))?;
         self.follow(store).await.map_err(|_| ErrorCode::CoordinatorNotAvailable)
     }
 
@@ -142,6 +198,51 @@ impl Committed {
         }
     }
 
+    /// A group that is seen for the first time, as after a start, may have members that have not come back yet.
+    fn note_activity(&self, has_members: &impl Fn(&str) -> bool) {
+        let table = self.table.borrow();
+        let mut active_ms = self.active_ms.borrow_mut();
+        active_ms.retain(|group, _| table.of_group(group).next().is_some());
+        for group in table.groups() {
+            match active_ms.get_mut(group) {
+                Some(active_ms) if has_members(group) => *active_ms = table.newest_ms(),
+                Some(_) => {}
+                None => drop(active_ms.insert(group.to_owned(), table.newest_ms())),
+            }
+        }
+    }
+
+    fn expired(&self, limits: &Limits) -> Vec<Name> {
+        let (table, active_ms) = (self.table.borrow(), self.active_ms.borrow());
+        // A commit under a clock that was ahead must not end everybody else's.
+        let newest_ms = table.newest_ms().min(now_ms());
+        let kept_ms = i64::try_from(limits.offsets_retention.as_millis()).unwrap_or(i64::MAX);
+        let is_expired = |key: &Key<'_>, entry: &Entry| {
+            let active_ms = active_ms.get(key.group).copied().unwrap_or(newest_ms);
+            newest_ms.saturating_sub(entry.committed_ms.max(active_ms)) > kept_ms
+        };
+        let expired = table.entries().filter(|(key, entry)| is_expired(key, entry));
+        expired.map(|(key, _)| Name { group: key.group.to_owned(), topic: key.topic.to_owned(), partition: key.partition }).collect()
+    }
+
+    /// Appends again what stands below `half`.
+    async fn renew<S: Store>(&self, store: &S, half: i64) {
+        loop {
+            let due: Vec<(Name, Entry)> = {
+                let table = self.table.borrow();
+                table.below(half).take(RENEWED_MAX).map(|(name, entry)| (name.clone(), entry.clone())).collect()
+            };
+            if due.is_empty() {
+                return;
+            }
+            let entries: Vec<_> = due.iter().map(|(name, entry)| (name.key(), Some(entry.value()))).collect();
+            if let Err(error) = self.append_in_order(store, &entries).await {
+                tracing::warn!(error = error.name(), "committed offsets could not be appended again; their segment is kept until they are");
+                return;
+            }
+        }
+    }
+
     /// Applies one or more whole batches; those before `next` are known.
     fn apply(&self, run: &Bytes) -> Result<(), ReadError> {
         let mut rest: &[u8] = run;
@@ -159,13 +260,13 @@ impl Committed {
     /// A batch without records stands where some were lost; the store has said so.
     fn apply_batch(&self, table: &mut Table, bytes: &[u8]) {
         let Ok(batch) = Batch::parse_unsummed(bytes) else { return };
-        let (base, time_ms) = (batch.header().base_offset.get(), batch.header().base_timestamp.get());
+        let base = batch.header().base_offset.get();
         for record in batch.records().map_while(Result::ok) {
             let at = base + record.offset_delta;
             let Some(key) = record.key.and_then(Key::read).filter(|_| at >= self.next.get()) else { continue };
             match record.value.map(Value::read) {
-                None => table.apply(at, time_ms + record.timestamp_delta_ms, &key, None),
-                Some(Some(value)) => table.apply(at, time_ms + record.timestamp_delta_ms, &key, Some(&value)),
+                None => table.apply(at, &key, None),
+                Some(Some(value)) => table.apply(at, &key, Some(&value)),
                 Some(None) => tracing::warn!(offset = at, "a committed offset of an unknown version is passed over"),
             }
         }

@@ -69,11 +69,11 @@ pub struct Table {
 }
 
 impl Table {
-    /// Takes the record at offset `at`, written at `time_ms`; records come in the order of their offsets.
-    pub fn apply(&mut self, at: i64, time_ms: i64, key: &Key<'_>, value: Option<&Value<'_>>) {
-        self.newest_ms = self.newest_ms.max(time_ms);
+    /// Takes the record at offset `at`; records come in the order of their offsets.
+    pub fn apply(&mut self, at: i64, key: &Key<'_>, value: Option<&Value<'_>>) {
         self.remove(key);
         let Some(value) = value else { return };
+        self.newest_ms = self.newest_ms.max(value.committed_ms);
         let name = Name { group: key.group.to_owned(), topic: key.topic.to_owned(), partition: key.partition };
         let metadata = value.metadata.to_owned();
         let entry = Entry { offset: value.offset, leader_epoch: value.leader_epoch, metadata, committed_ms: value.committed_ms, at };
@@ -147,8 +147,8 @@ impl Table {
         bytes_of(key, metadata)
     }
 
-    /// Time of the newest record, in milliseconds since 1970. What is old is compared with it and not with the clock, so that
-    /// nothing ends because a node stood still or a clock jumped.
+    /// Time of the newest commit, in milliseconds since 1970. What is old is compared with it and not with the clock, so that
+    /// nothing ends because a node stood still.
     #[must_use]
     pub fn newest_ms(&self) -> i64 {
         self.newest_ms

@@ -114,8 +114,25 @@ pub struct StatusReport {
     pub volumes: Vec<VolumeStatus>,
     /// One entry a peer; empty on a single node.
     pub peers: Vec<PeerStatus>,
+    /// Consumer groups that have members or committed offsets.
+    pub groups: Vec<GroupStatus>,
     /// What an operator should know, in whole sentences.
     pub warnings: Vec<String>,
+}
+
+/// One consumer group.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct GroupStatus {
+    /// Its name.
+    pub name: String,
+    /// `Empty`, `PreparingRebalance`, `CompletingRebalance` or `Stable`.
+    pub state: String,
+    /// Its generation; 0 without members since the start.
+    pub generation: i32,
+    /// Its members.
+    pub members: usize,
+    /// Partitions for which it has committed an offset.
+    pub committed: usize,
 }
 
 /// One open listener.

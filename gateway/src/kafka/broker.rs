@@ -1,13 +1,17 @@
 //! What all Kafka connections share.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use headworks_format::committed::Key;
 use tokio::sync::watch;
 
 use super::budget::Budget;
 use crate::counters::Counters;
-use crate::groups::{Committed, Desk};
+use crate::groups::coordinator::State;
+use crate::groups::{Committed, Desk, Entry};
+use crate::http::report::{ConsumerLag, GroupStatus};
 use crate::limits::Limits;
 use crate::serve::Identity;
 use crate::store::Store;
@@ -58,6 +62,37 @@ impl<S: Store> Broker<S> {
     pub(super) async fn closed(&self) {
         // An error means that the sender is gone, which is the same to us.
         let _ = self.closing.clone().wait_for(|closing| *closing).await;
+    }
+
+    /// How far groups are behind, as many series as a scrape may have.
+    #[must_use]
+    pub fn lag(&self) -> Vec<ConsumerLag> {
+        let Ok(table) = self.committed.table() else { return Vec::new() };
+        let lag = |(key, entry): (Key<'_>, &Entry)| {
+            let state = self.store.state(key.topic, key.partition)?;
+            let records = (state.high_watermark - entry.offset).max(0);
+            Some(ConsumerLag { group: key.group.to_owned(), topic: key.topic.to_owned(), partition: key.partition, records })
+        };
+        table.entries().filter_map(lag).take(self.limits.lag_series_max).collect()
+    }
+
+    /// Groups that have members or committed offsets, by name, as many as there may be with members.
+    #[must_use]
+    pub fn groups(&self) -> Vec<GroupStatus> {
+        let coordinator = self.desk.coordinator();
+        let table = self.committed.table();
+        let named = |name: &str| GroupStatus { name: name.to_owned(), state: State::Empty.name().to_owned(), ..GroupStatus::default() };
+        let mut groups: BTreeMap<String, GroupStatus> = BTreeMap::new();
+        for name in table.iter().flat_map(|table| table.groups()).take(self.limits.groups.groups_max) {
+            let committed = table.iter().flat_map(|table| table.of_group(name)).map(|(_, partitions)| partitions.len()).sum();
+            groups.insert(name.to_owned(), GroupStatus { committed, ..named(name) });
+        }
+        for (name, state, _) in coordinator.list() {
+            let described = coordinator.describe(name).expect("a group that is listed");
+            let group = groups.entry(name.to_owned()).or_insert_with(|| named(name));
+            (group.state, group.generation, group.members) = (state.name().to_owned(), described.generation, described.members.len());
+        }
+        groups.into_values().collect()
     }
 
     /// Counts one more connection, unless that is one too many.

@@ -46,7 +46,8 @@ pub async fn listen<S: Store>(broker: Rc<Broker<S>>, listener: TcpListener) {
 
 /// Reads what groups have committed, then keeps time for them.
 async fn tend_groups<S: Store>(broker: Rc<Broker<S>>) {
-    tokio::join!(broker.desk.run(), broker.committed.tend(&broker.store));
+    let has_members = |group: &str| broker.desk.coordinator().has_members(group);
+    tokio::join!(broker.desk.run(), broker.committed.tend(&broker.store, &broker.limits, has_members));
 }
 
 fn open<S: Store>(broker: &Rc<Broker<S>>, connections: &mut JoinSet<()>, stream: TcpStream, peer: SocketAddr) {

@@ -330,6 +330,19 @@ where
         self.make_topic(name, partitions)
     }
 
+    fn release_below(&self, topic: &str, partition: i32, offset: i64) {
+        if let Some(at) = self.at(topic, partition) {
+            self.lanes[at.lane].view.partitions[at.place].release_below(offset.unsigned_abs());
+        }
+    }
+
+    fn newer_half(&self, topic: &str, partition: i32) -> i64 {
+        let Some(at) = self.at(topic, partition) else { return 0 };
+        // The oldest goes only when two sealed ones stand behind it, so half of them is never the last moment.
+        let sealed = self.segments(at);
+        sealed.get(sealed.len() / 2).map_or(0, |middle| offset(middle.start_of(at.place)))
+    }
+
     fn producer_id(&self) -> i64 {
         // Every start takes a higher epoch, durable before anything is served.
         let epoch = self.lanes.first().map_or(0, |lane| lane.view.epoch().0);

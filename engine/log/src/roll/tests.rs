@@ -1,9 +1,11 @@
-use crate::append::{Command, Room, SealOrder};
+use crate::append::{Command, Room, SealOrder, Waiting};
 use crate::retain::Limits;
 use crate::rig::{BLOCK_BYTES, End, IDS, Random, Rig, config, is_blank, is_block, is_checkpoint, is_seal, is_sync, partitions};
 use crate::roll::SPARES_TARGET;
 use crate::{Config, FileNumber};
 use headworks_format::block::{COUNTERS, HEADER_BYTES};
+use headworks_format::checkpoint::Partition;
+use headworks_format::committed::STREAM;
 use headworks_format::segment::{DATA_FROM, HeaderPage, SegmentId};
 use headworks_format::{Chain, Nonce, Sequence};
 
@@ -179,6 +181,70 @@ fn retired_files_go_one_at_a_time_oldest_first() {
         rig.end_only(is_blank);
     }
     assert!(blanked.len() >= 4 && blanked.is_sorted(), "{blanked:?}");
+}
+
+/// A lane whose second partition is the internal stream.
+fn keeping(config: Config) -> Rig {
+    let mut partitions = partitions();
+    partitions[1] = Partition { stream: STREAM.to_owned(), ..partitions[1].clone() };
+    Rig::over(config, partitions).begun()
+}
+
+/// Appends that many blocks of one record of the partition, rolling where there is no room, until nothing is under way.
+fn fill(rig: &mut Rig, blocks: usize, partition: usize) {
+    for _ in 0..blocks {
+        if rig.room() == Room::Roll {
+            rig.roll();
+        }
+        rig.append_batches(&[(partition, 1)]);
+        rig.settle();
+    }
+}
+
+#[test]
+fn a_segment_with_records_that_are_kept_stays_until_they_are_not() {
+    let mut rig = keeping(keeps(2));
+    // Two blocks a segment beside the checkpoint: offsets 0 and 1 in the first, 2 in the second; then others' records.
+    fill(&mut rig, 3, 1);
+    fill(&mut rig, 20, 0);
+    let view = std::sync::Arc::clone(rig.log.view());
+    assert_eq!(view.start(), 0, "nobody has said what is needed");
+    view.partitions[1].release_below(1);
+    rig.tick();
+    rig.settle();
+    assert_eq!(view.start(), 0, "offset 1 is in the first segment");
+    view.partitions[1].release_below(2);
+    rig.tick();
+    rig.settle();
+    assert_eq!(view.start(), 3, "the first segment holds nothing that is needed, the second offset 2");
+    view.partitions[1].release_below(0);
+    assert_eq!(view.partitions[1].keep_from(), 2, "what was given up stays so");
+    view.partitions[1].release_below(3);
+    rig.tick();
+    rig.settle();
+    assert!(view.start() > 12, "all that retention asks for is given back: {}", view.start());
+    let before = view.start();
+    fill(&mut rig, 10, 0);
+    assert!(view.start() > before, "without records that are kept retention goes on as ever");
+}
+
+#[test]
+fn a_lane_that_must_keep_makes_room_beyond_its_size_up_to_its_bound() {
+    let config = Config { segments_max: 12, ..keeps(2) };
+    let mut rig = keeping(config);
+    fill(&mut rig, 1, 1);
+    // Whoever keeps it must be able to append: the lane goes on taking blocks.
+    for _ in 0..16 {
+        assert_ne!(rig.room(), Room::Wait(Waiting::Segment), "{} files", rig.files);
+        fill(&mut rig, 1, 0);
+    }
+    assert!(rig.files > 4 + 2 && rig.files <= 12, "{} files", rig.files);
+    rig.log.view().partitions[1].release_below(1);
+    for _ in 0..40 {
+        rig.tick();
+        rig.settle();
+    }
+    assert_eq!(rig.log.rolled.len(), 2, "back to what is asked for");
 }
 
 /// Files are made up to what is kept and the spares, whatever is held back, and then only used again.

@@ -5,6 +5,7 @@
 
 use headworks_format::PartitionId;
 use headworks_format::checkpoint::{PARTITIONS_MAX, Partition};
+use headworks_format::committed::STREAM;
 use std::ops::Index;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -23,17 +24,41 @@ pub struct PartitionView {
     /// Its number within the stream.
     pub number: u32,
     high_watermark: AtomicU64,
+    /// First offset that retention spares; `u64::MAX`: none.
+    keep_from: AtomicU64,
 }
 
 impl PartitionView {
-    /// A partition whose records below its next offset are committed.
+    /// A partition whose records below its next offset are committed. Of the internal stream everything is kept until somebody
+    /// who has read it says what of it is not needed.
     #[must_use]
     pub fn of(partition: &Partition) -> PartitionView {
         PartitionView {
+            keep_from: AtomicU64::new(if partition.stream == STREAM { 0 } else { u64::MAX }),
             id: partition.id,
             stream: partition.stream.clone(),
             number: partition.number,
             high_watermark: AtomicU64::new(partition.next_offset),
+        }
+    }
+
+    /// Whether somebody says what of it is needed.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.keep_from() != u64::MAX
+    }
+
+    /// The first offset that retention spares; `u64::MAX` where nothing is.
+    #[must_use]
+    pub fn keep_from(&self) -> u64 {
+        self.keep_from.load(Ordering::Acquire)
+    }
+
+    /// Lets retention take what stands below an offset; it never gets less. For who reads an internal stream.
+    ///
+    /// Release: whoever sees the offset sees committed what stands above it in place of what stood below.
+    pub fn release_below(&self, offset: u64) {
+        if self.is_kept() {
+            self.keep_from.fetch_max(offset.min(u64::MAX - 1), Ordering::Release);
         }
     }
 

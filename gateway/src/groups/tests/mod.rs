@@ -3,6 +3,7 @@
 mod committed;
 mod orders;
 mod stories;
+mod stream;
 mod table;
 
 use super::coordinator::*;

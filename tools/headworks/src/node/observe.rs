@@ -157,6 +157,7 @@ impl Observed for Observer {
             lanes: watched.lanes.iter().map(lane).collect(),
             streams: streams.into_iter().map(|(name, partitions)| StreamStatus { name, partitions }).collect(),
             volumes: vec![volume(watched)],
+            groups: Vec::new(),
             peers: Vec::new(),
             warnings: warnings(watched),
         }

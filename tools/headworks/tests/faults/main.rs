@@ -6,6 +6,7 @@
 mod blasts;
 mod flips;
 mod full_disk;
+mod groups;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod image;

@@ -3,13 +3,17 @@
 //! Versions are fixed below the flexible ones, so that answers have the short header. The codec checks each batch's CRC itself, which makes
 //! it a judge that is independent of the appliance's own reader.
 
+use super::wait;
 use bytes::{Buf as _, Bytes, BytesMut};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
 use kafka_protocol::messages::offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic};
 use kafka_protocol::messages::{
-    BrokerId, FetchRequest, ListOffsetsRequest, MetadataRequest, OffsetForLeaderEpochRequest, RequestHeader, TopicName,
+    BrokerId, FetchRequest, GroupId, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetFetchRequest,
+    OffsetForLeaderEpochRequest, RequestHeader, TopicName,
 };
 use kafka_protocol::protocol::{Decodable as _, Encodable as _, Request, StrBytes};
 use kafka_protocol::records::{Record, RecordBatchDecoder};
@@ -28,6 +32,10 @@ const METADATA: i16 = 8;
 const LIST_OFFSETS: i16 = 5;
 const FETCH: i16 = 11;
 const OFFSET_FOR_LEADER_EPOCH: i16 = 3;
+
+const OFFSET_COMMIT: i16 = 4;
+const OFFSET_FETCH: i16 = 5;
+const COORDINATOR_LOAD_IN_PROGRESS: i16 = 14;
 
 const FETCH_BYTES: i32 = 4 << 20;
 const SILENCE_MAX: Duration = Duration::from_secs(60);
@@ -187,6 +195,44 @@ impl Client {
             }
         }
     }
+}
+
+impl Client {
+    /// Commits an offset as who assigns partitions by hand does.
+    pub fn commit(&mut self, group: &str, topic: &str, partition: i32, offset: i64) {
+        let asked = OffsetCommitRequestPartition::default()
+            .with_partition_index(partition)
+            .with_committed_offset(offset)
+            .with_committed_metadata(Some(StrBytes::from_static_str("")));
+        let topic = OffsetCommitRequestTopic::default().with_name(name(topic)).with_partitions(vec![asked]);
+        let request = OffsetCommitRequest::default()
+            .with_group_id(GroupId(StrBytes::from_string(group.to_owned())))
+            .with_generation_id_or_member_epoch(-1)
+            .with_retention_time_ms(-1)
+            .with_topics(vec![topic]);
+        wait::until("the offset is committed", || {
+            let answer = self.ask(&request, OFFSET_COMMIT).expect("OffsetCommit is answered");
+            settled(answer.topics[0].partitions[0].error_code)
+        });
+    }
+
+    /// The offset that a group has committed, -1 for none.
+    pub fn committed(&mut self, group: &str, topic: &str, partition: i32) -> i64 {
+        let topic = OffsetFetchRequestTopic::default().with_name(name(topic)).with_partition_indexes(vec![partition]);
+        let group = GroupId(StrBytes::from_string(group.to_owned()));
+        let request = OffsetFetchRequest::default().with_group_id(group).with_topics(Some(vec![topic]));
+        wait::until("committed offsets are known", || {
+            let answer = self.ask(&request, OFFSET_FETCH).expect("OffsetFetch is answered");
+            settled(answer.error_code)?;
+            Ok(answer.topics[0].partitions[0].committed_offset)
+        })
+    }
+}
+
+/// Whether a group request went well; while the node still reads what is committed it is tried again.
+fn settled(error: i16) -> Result<(), String> {
+    assert!(error == 0 || error == COORDINATOR_LOAD_IN_PROGRESS, "error {error} of 0");
+    if error == 0 { Ok(()) } else { Err(format!("error {error}")) }
 }
 
 /// Whole batches with their base offsets and the offset behind them.

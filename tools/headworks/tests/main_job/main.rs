@@ -5,6 +5,7 @@ mod clients;
 mod consume;
 mod delivery;
 mod gates;
+mod groups;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod loads;

@@ -83,6 +83,7 @@ fn status_has_its_shape() {
         ("/streams/0/partitions/1/high_watermark", "number"),
         ("/volumes/0/free_bytes", "number"),
         ("/peers", "list"),
+        ("/groups", "list"),
         ("/warnings", "list"),
     ];
     check_shape(&status.0, &shape);
