@@ -19,8 +19,8 @@
 //! chains are equal logs. States are told apart by 64 bits of hash: among a million, two fall together with a chance of one
 //! in thirty million.
 //!
-//! The bound: three records, three epochs, two crashes and one lost disk, and all orders of eight steps from each scene; more
-//! steps by `cargo xtask model`. What makes it small: a read of the register is answered at once (what it says is used later,
+//! The bound: three records, three epochs, two crashes and one lost disk, and all orders of 8 to 11 steps from each scene;
+//! more steps by `cargo xtask model`. What makes it small: a read of the register is answered at once (what it says is used later,
 //! by a swap that may come too late), a sender's newest Hello and acknowledgement take the place of older ones, a standby is not
 //! told what is committed.
 //!

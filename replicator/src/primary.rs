@@ -22,6 +22,8 @@ const OPEN: u64 = u64::MAX;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Primary {
     pub epoch: Epoch,
+    /// Since when it leads.
+    since_ns: u64,
     /// The node that an operator says is fenced.
     pub fenced: Option<u128>,
     /// Who follows: the member in sync, a learner, or the first while the second asks.
@@ -46,6 +48,8 @@ struct Peer {
     member: Member,
     lanes: Vec<PeerLane>,
     heard_ns: u64,
+    /// When it followed on every lane last, or began to ask.
+    whole_ns: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -61,7 +65,8 @@ struct Gate {
     through: u64,
     /// The lowering that the log loop has not answered yet; 0 for none.
     unseen: u32,
-    /// What is committed, when the last lowering was seen.
+    /// No more was committed before the gate was what it is: the log's end when the epoch began, which holds whatever was
+    /// committed in earlier ones, or what the log loop said when it saw the gate lowered.
     committed: u64,
 }
 
@@ -77,15 +82,16 @@ struct Handing {
 const PEERS_MAX: usize = 2;
 
 impl Primary {
-    pub(crate) fn new(now_ns: u64, epoch: Epoch, lanes: usize, settings: &Settings) -> Primary {
+    pub(crate) fn new(now_ns: u64, epoch: Epoch, ends: &[u64], settings: &Settings) -> Primary {
         Primary {
             epoch,
+            since_ns: now_ns,
             fenced: None,
             peers: Vec::with_capacity(PEERS_MAX),
             adding: None,
-            gates: vec![Gate { through: 0, unseen: 0, committed: 0 }; lanes],
+            gates: ends.iter().map(|end| Gate { through: 0, unseen: 0, committed: *end }).collect(),
             serial: 0,
-            received: vec![0; lanes],
+            received: vec![0; ends.len()],
             handing: None,
             handover_after_ns: 0,
             heartbeat_due_ns: now_ns.saturating_add(settings.heartbeat_ns),
@@ -115,6 +121,15 @@ impl Primary {
 impl Peer {
     fn is_up(&self) -> bool {
         self.lanes.iter().all(|lane| lane.up)
+    }
+
+    /// Whether nothing was heard of it for so long, or it has not followed on every lane.
+    fn is_gone(&self, now_ns: u64, detect_ns: u64) -> bool {
+        self.is_silent(now_ns, detect_ns) || (!self.is_up() && now_ns.saturating_sub(self.whole_ns) >= detect_ns)
+    }
+
+    fn is_silent(&self, now_ns: u64, detect_ns: u64) -> bool {
+        now_ns.saturating_sub(self.heard_ns) >= detect_ns
     }
 }
 
@@ -205,7 +220,8 @@ impl Shard {
         let Some(primary) = self.primary() else { return };
         let gate = &mut primary.gates[lane as usize];
         if gate.unseen == serial {
-            (gate.unseen, gate.committed) = (0, committed);
+            // What the log loop has seen committed in its life may be less than what was committed before it.
+            (gate.unseen, gate.committed) = (0, gate.committed.max(committed));
             self.settle();
         }
     }
@@ -261,7 +277,7 @@ impl Shard {
             peer.lanes[lane as usize].up = false;
         }
         if primary.peer(member).is_none() {
-            primary.peers.push(Peer { member, lanes: vec![PeerLane::default(); lanes], heard_ns: now_ns });
+            primary.peers.push(Peer { member, lanes: vec![PeerLane::default(); lanes], heard_ns: now_ns, whole_ns: now_ns });
         }
         if let Some(peer) = primary.peer_mut(member) {
             peer.heard_ns = now_ns;
@@ -281,9 +297,10 @@ impl Shard {
             peer.lanes[lane as usize].up = false;
         }
         self.give_up_adding();
-        self.read_register();
         self.take_back_if_handing();
+        // A swap tells what the register says as well as a read does.
         self.shrink();
+        self.read_register();
         self.settle();
     }
 
@@ -339,9 +356,12 @@ impl Shard {
         let registered = self.tracker.known().and_then(|register| register.standby);
         let lanes = self.settings.lanes;
         let Some(primary) = self.primary() else { return };
-        let is_silent = |peer: &Peer| now_ns.saturating_sub(peer.heard_ns) >= detect_ns;
-        let silent = |member: Member| primary.peer(member).is_none_or(|peer| is_silent(peer) || !peer.is_up());
-        let gone = registered.is_some_and(silent);
+        primary.peers.iter_mut().filter(|peer| peer.is_up()).for_each(|peer| peer.whole_ns = now_ns);
+        let is_silent = |peer: &Peer| peer.is_silent(now_ns, detect_ns);
+        // Who has not come yet after this node began to lead has the same time for it.
+        let never_came = now_ns.saturating_sub(primary.since_ns) >= detect_ns;
+        let is_gone = |member: Member| primary.peer(member).map_or(never_came, |peer| peer.is_gone(now_ns, detect_ns));
+        let gone = registered.is_some_and(is_gone);
         let closing = primary.peers.iter().any(|peer| is_silent(peer) && peer.lanes.iter().any(|lane| lane.up));
         if closing {
             primary.peers.iter_mut().filter(|peer| is_silent(peer)).for_each(|peer| peer.lanes.iter_mut().for_each(|lane| lane.up = false));
@@ -412,7 +432,7 @@ impl Shard {
         primary.peers.iter().filter(outside).find(close).map(|peer| peer.member).filter(|_| primary.handing.is_none())
     }
 
-    /// Whether the learner has whatever was committed before it was required.
+    /// Whether the learner has whatever was committed before it was required. What is committed from then on, it has.
     fn has_all_committed(&self, learner: Member) -> bool {
         let State::Primary(primary) = &self.state else { return false };
         let has = |(lane, gate): (usize, &Gate)| gate.unseen == 0 && primary.acked(learner, lane).durable >= gate.committed;

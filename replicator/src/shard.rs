@@ -344,7 +344,6 @@ impl Shard {
         if let Err(why) = seen {
             return self.note(Note::Frozen(why));
         }
-        self.keep(self.keeping.promised);
         if let Some(halt) = self.tracker.known().and_then(|register| self.foreign(register)) {
             return self.halt(halt);
         }
@@ -359,6 +358,10 @@ impl Shard {
             }
             State::Taking(taking) => self.taking_sees(now_ns, *taking),
             State::Ended => {}
+        }
+        // After the rest, since a promise writes down the version as well.
+        if !matches!(self.state, State::Ended) {
+            self.keep(self.keeping.promised);
         }
     }
 
@@ -521,7 +524,7 @@ impl Shard {
         for (lane, end) in self.lanes.iter_mut().zip(ends) {
             (lane.end.sequence, lane.durable, lane.is_open) = (*end, *end, true);
         }
-        self.state = State::Primary(Primary::new(now_ns, epoch, self.lanes.len(), &self.settings));
+        self.state = State::Primary(Primary::new(now_ns, epoch, ends, &self.settings));
         self.order(Effect::Serve { epoch });
         if !self.depose_unless_primary(epoch) {
             self.settle();

@@ -22,10 +22,22 @@ pub enum Scene {
     Restarted,
     /// The same, and node 1 has not heard of epoch 2 yet.
     Returning,
+    /// Two records are committed on both; then node 1 loses its disk, node 0 leads epoch 2, and the new member asks.
+    Replaced,
 }
 
 impl Scene {
-    pub const ALL: [Scene; 6] = [Scene::Paired, Scene::Committed, Scene::Alone, Scene::Adding, Scene::Restarted, Scene::Returning];
+    pub const ALL: [Scene; 7] =
+        [Scene::Paired, Scene::Committed, Scene::Alone, Scene::Adding, Scene::Restarted, Scene::Returning, Scene::Replaced];
+
+    /// How many steps from it each run of the tests can afford: some tens of thousands of states.
+    pub fn steps(self) -> u32 {
+        match self {
+            Scene::Paired | Scene::Restarted | Scene::Returning => 8,
+            Scene::Committed | Scene::Adding => 9,
+            Scene::Alone | Scene::Replaced => 11,
+        }
+    }
 
     /// The scene; crashes count from here.
     pub fn world(self, rules: Rules) -> World {
@@ -37,6 +49,7 @@ impl Scene {
             Scene::Adding => adding(),
             Scene::Restarted => restarted(),
             Scene::Returning => returning(),
+            Scene::Replaced => replaced(),
         };
         world.obey(rules);
         world.crashes = 0;
@@ -133,5 +146,15 @@ fn restarted() -> World {
     assert_eq!(world.nodes[1].shard.asks_or_follows(0), Some(Epoch(2)), "{world:#?}");
     world.sent.retain(|packet| matches!(packet.content, Content::Append(_)));
     assert_eq!(world.sent.len(), 1, "{world:#?}");
+    world
+}
+
+fn replaced() -> World {
+    let mut world = committed();
+    world.sent.clear();
+    run(&mut world, &[Step::LoseDisk(1), Step::Tick(1), Step::Crash { node: 0, keeps_unsynced: false }]);
+    run(&mut world, &LEAD);
+    run(&mut world, &[Step::LinkUp(1)]);
+    assert_eq!((world.nodes[0].leads(), world.nodes[1].blocks.len()), (Some(Epoch(2)), 0), "{world:#?}");
     world
 }
