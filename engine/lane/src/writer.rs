@@ -29,6 +29,8 @@ pub struct Gauges {
     pub ring_in_use: Arc<AtomicU64>,
     /// Records durable in this run.
     pub durable_records: Arc<AtomicU64>,
+    /// Records committed in this run.
+    pub committed_records: Arc<AtomicU64>,
 }
 
 /// What a completion is of.
@@ -424,6 +426,7 @@ impl Writer {
         let committed = self.log.view().positions.committed.load();
         if committed > self.committed {
             self.committed = committed;
+            self.gauges.committed_records.store(self.log.committed_records(), Ordering::Release);
             self.producer.wake();
             self.readers.wake();
         }

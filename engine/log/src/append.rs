@@ -236,6 +236,7 @@ pub struct Log {
     /// What is durable here and not committed yet, oldest first.
     pub(crate) ahead: VecDeque<Ahead>,
     pub(crate) durable_records: u64,
+    pub(crate) committed_records: u64,
     pub(crate) newest_ns: u64,
     pub(crate) group: Option<Group>,
     pub(crate) record_page_next: u64,
@@ -395,6 +396,12 @@ impl Log {
     #[must_use]
     pub fn durable_records(&self) -> u64 {
         self.durable_records
+    }
+
+    /// Records of the blocks that this node stamped and that became committed in this run.
+    #[must_use]
+    pub fn committed_records(&self) -> u64 {
+        self.committed_records
     }
 
     /// Whether every appended block is durable and nothing is under way.

@@ -27,6 +27,8 @@ pub(crate) struct Ahead {
     pub end_offset: u64,
     pub slot: Slot,
     pub bytes: u64,
+    /// Records that this node stamped.
+    pub records: u64,
 }
 
 impl Log {
@@ -40,17 +42,19 @@ impl Log {
     pub(crate) fn go_ahead(&mut self, flight: &Flight) {
         let slot = if let Source::Slot(slot) = flight.source { Slot(slot) } else { Slot::NONE };
         let through = flight.sequence + 1;
-        let mut bytes = u64::from(flight.bytes);
+        let (mut bytes, mut records) = (u64::from(flight.bytes), if flight.followed { 0 } else { u64::from(flight.records) });
         let (_, first, last) = flight.entries;
         if first == last {
-            self.ahead.push_back(Ahead { through, place: NOWHERE, end_offset: 0, slot, bytes });
+            self.ahead.push_back(Ahead { through, place: NOWHERE, end_offset: 0, slot, bytes, records });
         }
         for (place, end_offset) in self.view.ends_of(flight.entries) {
-            let run = Ahead { through, place, end_offset, slot, bytes: std::mem::take(&mut bytes) };
+            // What counts for the whole block is counted with its first run.
+            let (bytes, records) = (std::mem::take(&mut bytes), std::mem::take(&mut records));
+            let run = Ahead { through, place, end_offset, slot, bytes, records };
             let joins = self.ahead.len() >= JOIN_FROM;
             match self.ahead.back_mut() {
                 Some(back) if back.place == place && (back.through == through || joins) => {
-                    *back = Ahead { bytes: back.bytes + run.bytes, ..run };
+                    *back = Ahead { bytes: back.bytes + run.bytes, records: back.records + run.records, ..run };
                 }
                 _ => self.ahead.push_back(run),
             }
@@ -84,6 +88,7 @@ impl Log {
             }
             slots = behind(run.slot).unwrap_or(slots);
             bytes += run.bytes;
+            self.committed_records += run.records;
             self.ahead.pop_front();
         }
         self.view.positions.committed_slots.set(slots);

@@ -60,6 +60,7 @@ impl Log {
             committed: recovered.committed,
             ahead,
             durable_records: 0,
+            committed_records: 0,
             newest_ns: recovered.newest_ns,
             group: None,
             record_page_next: recovered.reopened.as_ref().map_or(0, |reopened| reopened.record_page_next),
@@ -94,7 +95,7 @@ fn unsettled(unsettled: &[Unsettled], view: &LaneView) -> VecDeque<Ahead> {
     for Unsettled { through, entry } in unsettled {
         let Some(place) = view.place(entry.partition) else { continue };
         view.partitions[place].lower(entry.base_offset);
-        ahead.push_back(Ahead { through: *through, place, end_offset: entry.end_offset(), slot: Slot::NONE, bytes: 0 });
+        ahead.push_back(Ahead { through: *through, place, end_offset: entry.end_offset(), slot: Slot::NONE, bytes: 0, records: 0 });
     }
     ahead
 }

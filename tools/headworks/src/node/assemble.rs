@@ -1,116 +1,159 @@
-//! From a configuration to parts that can run: lock, sockets, superblock, recovery, epoch, lanes.
+//! From a configuration to parts that can run: lock, superblock, recovery, epoch, lanes.
 //!
-//! The order is the argument. The lock first, so that a second instance says so whatever else it would meet. Sockets
-//! before recovery, so that what is sent meanwhile waits in them. The epoch, durable, before anything can be appended.
+//! The order is the argument. The lock first, so that a second instance says so whatever else it would meet. The epoch,
+//! durable, before anything can be appended.
 
 use super::directory::{self, Directory, Wanted};
 use super::door;
 use super::failure::Failure;
-use super::observe::{ListenerBook, Watched, WatchedLane};
+use super::intake::{LaneIntake, LogLine};
+use super::observe::{Watched, WatchedLane};
 use super::preflight::{self, Warning};
-use super::sockets::Sockets;
+use super::sockets::{self, Servers};
 use crate::config::{Config, Lanes};
-use headworks_format::LaneId;
-use headworks_format::block::BLOCK_BYTES_MAX;
-use headworks_format::checkpoint::Producer;
+use headworks_format::checkpoint::{Partition, Producer};
+use headworks_format::{Epoch, LaneId};
 use headworks_gateway::lanes::{Lane, LaneStore, Reads};
-use headworks_ingest::turn::{IngestParts, Progress, Stop};
 use headworks_io::fatal::Reason;
 use headworks_io::{Clock, Volume, Wake, cpus};
-use headworks_lane::{Control, LaneDisk, LaneEnds, LaneParts, LaneSetup, LoopParts, OpenedLane, Part, lane_folder, open_lane};
-use headworks_ledger::Counts;
+use headworks_lane::{LaneDisk, LaneEnds, LaneParts, LaneSetup, Led, LoopParts, OpenedLane, Part, lane_folder, open_lane};
 use headworks_log::catalog::{self, Stream};
 use headworks_log::retain::Limits;
-use headworks_log::{LaneView, Recovered};
-use headworks_ring::{Sender, message_ring};
-use std::net::TcpListener;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use headworks_ring::{Filler, message_ring};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
 
-/// Name of the listener that takes batches from clients, in the books.
-const KAFKA: &str = "kafka";
-/// What stands in its books for the stream: it writes to any topic.
-const TOPICS: &str = "topics";
 /// Partitions that may be asked for at once.
-const GROWING_MAX: usize = 256;
+const GROWING_MAX: usize = 4096;
 /// Lanes that `auto` chooses at most.
 const AUTO_LANES_MAX: usize = 8;
 
-/// Everything that will run.
+/// A data directory that is ours, with its superblock.
+pub struct Ground {
+    /// Keeps the directory's lock.
+    pub volume: Arc<Volume>,
+    /// The superblock.
+    pub directory: Directory,
+    /// What the host lacks.
+    pub warnings: Vec<Warning>,
+}
+
+impl Ground {
+    /// Takes the directory, formatting it if it is new.
+    ///
+    /// # Errors
+    /// Anything that keeps the node from running, with its exit code.
+    pub fn take(config: &Config, volume: Arc<Volume>, mut warnings: Vec<Warning>) -> Result<Ground, Failure> {
+        let directory = directory::open(&volume, &wanted(config))?;
+        directory.notes.iter().for_each(|note| tracing::info!("{note}"));
+        check_volume(&volume, &mut warnings)?;
+        Ok(Ground { volume, directory, warnings })
+    }
+
+    fn setup(&self, config: &Config, part: Part) -> LaneSetup {
+        let state = &self.directory.state;
+        let limits = Limits { size_bytes: config.log.retention.size_bytes / u64::from(state.lanes), age_ns: config.log.retention.age_ns };
+        LaneSetup { pair: state.pair, slots: slots(config), depth: config.log.depth, segment_bytes: state.segment_bytes, limits, part }
+    }
+
+    /// Recovers every lane.
+    ///
+    /// # Errors
+    /// A lane's folder or files cannot be used.
+    pub fn recover(&self, config: &Config, part: Part) -> Result<Vec<LaneParts>, Failure> {
+        let setup = self.setup(config, part);
+        let opened = (0..self.directory.state.lanes).map(|lane| open_lane(&self.volume, LaneId(lane), &setup));
+        let opened = opened.collect::<Result<Vec<LaneParts>, _>>()?;
+        report_recovery(&opened);
+        Ok(opened)
+    }
+}
+
+/// Lanes that `auto` would choose here.
+pub fn lanes_wanted(config: &Config) -> u32 {
+    wanted(config).lanes
+}
+
+/// Slots of each lane's ring.
+fn slots(config: &Config) -> usize {
+    usize::try_from(config.log.ring_bytes >> 20).expect("a ring is below 2^64 MiB").next_power_of_two()
+}
+
+/// The highest epoch that any lane's segments were written in.
+#[must_use]
+pub fn epoch_seen(lanes: &[LaneParts]) -> Epoch {
+    lanes.iter().map(|lane| lane.recovered.epoch).max().unwrap_or_default()
+}
+
+/// Number of each lane's next block.
+#[must_use]
+pub fn ends(lanes: &[LaneParts]) -> Vec<u64> {
+    lanes.iter().map(|lane| lane.recovered.next).collect()
+}
+
+/// Wall time of the newest block of any lane, in ns since 1970; 0 without one.
+#[must_use]
+pub fn newest_ns(lanes: &[LaneParts]) -> u64 {
+    lanes.iter().map(|lane| lane.recovered.newest_ns).max().unwrap_or(0)
+}
+
+/// Everything that will run but the intake.
 pub struct Assembly {
     /// For the log loop.
     pub log: LoopParts,
-    /// For each ingest loop.
-    pub ingest: Vec<IngestParts>,
-    /// Ends each ingest loop.
-    pub stops: Vec<Sender<Stop>>,
-    /// Tells the log loop to close a lane.
-    pub control: Sender<Control>,
-    /// Wakes the log loop.
-    pub log_wake: Wake,
+    /// The way to it.
+    pub line: LogLine,
+    /// Told of each lane that begins to lead.
+    pub led: mpsc::Receiver<Led>,
+    /// What waits for the node to lead.
+    pub intakes: Vec<LaneIntake>,
+    /// The producing end of each lane's ring, and the counters that its log ends with.
+    pub fillers: Vec<(Filler, [u64; headworks_format::block::COUNTERS])>,
     /// For the gateway, made on its own thread.
     pub lanes: Vec<Lane<LaneDisk>>,
     /// Rung after each group commit.
     pub commits: Wake,
     /// Bound.
-    pub kafka: TcpListener,
-    /// Bound.
-    pub http: TcpListener,
+    pub servers: Servers,
     /// What is watched.
     pub watched: Arc<Watched>,
-    /// The superblock.
-    pub directory: Directory,
-    /// What the host lacks.
-    pub warnings: Vec<Warning>,
+    /// The directory with its superblock.
+    pub ground: Ground,
     /// Slots of a ring.
     pub slots: usize,
+}
+
+/// What the lanes are joined for.
+pub struct Joining {
+    /// What they are opened for.
+    pub part: Part,
+    /// The epoch in which this node appends, or the last that it has seen.
+    pub epoch: Epoch,
+    /// When intake began, or the node: in ns since 1970.
+    pub since_ns: u64,
+    /// Wakes whoever ships blocks to the peer.
+    pub shipper: Option<Wake>,
 }
 
 /// Builds everything up to, but not including, threads.
 ///
 /// # Errors
 /// Anything that keeps the node from running, with its exit code.
-pub fn assemble(config: &Config, mut warnings: Vec<Warning>) -> Result<Assembly, Failure> {
-    let data = &config.node.data[0];
-    let volume = Arc::new(Volume::lock(data)?);
-    let wanted = wanted(config);
-    let lanes_there = directory::read(&volume).map_or(wanted.lanes, |state| state.lanes);
-    let sockets = Sockets::bind(config, lanes_there, &mut warnings)?;
-    let mut directory = directory::open(&volume, &wanted)?;
-    directory.notes.iter().for_each(|note| tracing::info!("{note}"));
-    check_volume(&volume, &mut warnings)?;
-
-    let slots = usize::try_from(config.log.ring_bytes >> 20).expect("a ring is below 2^64 MiB").next_power_of_two();
-    let lanes = directory.state.lanes;
-    let limits = Limits { size_bytes: config.log.retention.size_bytes / u64::from(lanes), age_ns: config.log.retention.age_ns };
-    let setup = LaneSetup {
-        pair: directory.state.pair,
-        slots,
-        depth: config.log.depth,
-        segment_bytes: directory.state.segment_bytes,
-        limits,
-        part: Part::Alone,
-    };
-    let mut opened = Vec::new();
-    for lane in 0..lanes {
-        opened.push(open_lane(&volume, LaneId(lane), &setup)?);
+pub fn assemble(config: &Config, ground: Ground, servers: Servers, opened: Vec<LaneParts>, joining: Joining) -> Result<Assembly, Failure> {
+    let mut partitions: Vec<Vec<Partition>> = opened.iter().map(|lane| lane.recovered.partitions.clone()).collect();
+    if joining.part != Part::Follower {
+        // What a follower has comes from the primary's checkpoints.
+        let streams: Vec<Stream> = config.streams.iter().map(|stream| Stream { name: stream.name.clone() }).collect();
+        catalog::complete(&mut partitions);
+        catalog::extend(&mut partitions, &streams);
     }
-    report_recovery(&opened);
-    let seen = opened.iter().map(|lane| lane.recovered.epoch).max().unwrap_or_default();
-    let epoch = directory.take_epoch(seen, opened.iter().map(|lane| lane.recovered.next).collect())?;
-    note_unobserved(&mut directory, &opened, sockets.bound_ns);
-
-    let mut partitions: Vec<_> = opened.iter().map(|lane| lane.recovered.partitions.clone()).collect();
-    let streams: Vec<Stream> = config.streams.iter().map(|stream| Stream { name: stream.name.clone() }).collect();
-    catalog::complete(&mut partitions);
-    catalog::extend(&mut partitions, &streams);
-    let carried: Vec<Counts> = opened.iter().map(|lane| carried(&lane.recovered)).collect();
-    let producers = opened.iter().map(|lane| lane.recovered.producers.clone()).collect();
+    let ended = opened.iter().map(|lane| (lane.recovered.counters, lane.recovered.producers.clone())).collect();
+    let setup = ground.setup(config, joining.part);
     let mut joined = Vec::new();
     for (lane, partitions) in opened.into_iter().zip(partitions) {
-        joined.push(lane.join(&volume, &setup, epoch, partitions)?);
+        joined.push(lane.join(&ground.volume, &setup, joining.epoch, partitions)?);
     }
-    wire(config, Parts { volume, sockets, directory, joined, carried, producers, warnings, slots })
+    wire(config, Parts { ground, servers, joined, ended, joining, slots: setup.slots })
 }
 
 fn wanted(config: &Config) -> Wanted {
@@ -158,143 +201,76 @@ fn report_recovery(lanes: &[LaneParts]) {
     }
 }
 
-/// The books resume at the last durable block; from there until the sockets were bound nobody counted.
-fn note_unobserved(directory: &mut Directory, lanes: &[LaneParts], bound_ns: u64) {
-    let last_ns = lanes.iter().map(|lane| lane.recovered.newest_ns).max().unwrap_or(0);
-    if last_ns > 0 {
-        directory.state.add_unobserved(last_ns.min(bound_ns), bound_ns);
-    }
-}
-
-fn carried(recovered: &Recovered) -> Counts {
-    Counts::from_slots(&recovered.counters).carried()
-}
-
 struct Parts {
-    volume: Arc<Volume>,
-    sockets: Sockets,
-    directory: Directory,
+    ground: Ground,
+    servers: Servers,
     joined: Vec<(OpenedLane, LaneEnds)>,
-    carried: Vec<Counts>,
-    producers: Vec<Vec<Producer>>,
-    warnings: Vec<Warning>,
+    ended: Vec<([u64; headworks_format::block::COUNTERS], Vec<Producer>)>,
+    joining: Joining,
     slots: usize,
 }
 
-/// A lane's progress as its ingest loop sees it.
-struct LaneProgress(Arc<LaneView>);
-
-impl Progress for LaneProgress {
-    fn writing(&self) -> u64 {
-        // Written first: submitted can only have grown since.
-        let written = self.0.positions.written.load();
-        self.0.positions.submitted.load().saturating_sub(written)
-    }
-
-    fn disk_full(&self) -> bool {
-        self.0.disk_full.load(Ordering::Relaxed)
-    }
-
-    fn shared_slots(&self) -> u64 {
-        self.0.positions.shared_slots.load()
-    }
-
-    fn committed_slots(&self) -> u64 {
-        self.0.positions.committed_slots.load()
-    }
-}
-
-fn wire(config: &Config, mut parts: Parts) -> Result<Assembly, Failure> {
+fn wire(config: &Config, parts: Parts) -> Result<Assembly, Failure> {
+    let Parts { ground, servers, joined, ended, joining, slots } = parts;
     let new_wake = || Wake::new().map_err(|error| Failure::new(Reason::Kernel, format!("no eventfd is to be had: {error}")));
     let (log_wake, commits) = (new_wake()?, new_wake()?);
-    let (control, control_receiver) = message_ring(2 * parts.joined.len());
+    let (control, control_receiver) = message_ring(4 * joined.len());
     let (grow, grow_receiver) = message_ring(GROWING_MAX);
-    let grow = Arc::new(Mutex::new(grow));
-    let mut books = Vec::new();
-    let mut watched_lanes = Vec::new();
-    let mut ingest = Vec::new();
-    let mut stops = Vec::new();
-    let mut gateway_lanes = Vec::new();
-    let mut log_lanes = Vec::new();
-    for (place, (lane, ends)) in parts.joined.into_iter().enumerate() {
+    let line = LogLine { wake: log_wake.clone(), control: Arc::new(Mutex::new(control)), grow: Arc::new(Mutex::new(grow)) };
+    let (mut intakes, mut fillers, mut watched_lanes) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut gateway_lanes, mut log_lanes) = (Vec::new(), Vec::new());
+    for (place, ((lane, ends), (counters, producers))) in joined.into_iter().zip(ended).enumerate() {
         let view = Arc::clone(lane.log.view());
-        let listening = parts.sockets.of_lane(config, place, &view, &mut books, &mut parts.warnings)?;
         let (producing, batches, book) = door::produce(lane.producer.clone());
-        books.push(ListenerBook { listener: KAFKA.into(), stream: TOPICS.into(), lane: view.lane.0, book, tally: None });
-        let (stop, stop_receiver) = message_ring(1);
-        stops.push(stop);
-        ingest.push(IngestParts {
-            listeners: listening.udp,
-            tcp: listening.tcp,
-            filler: ends.filler,
-            progress: Arc::new(LaneProgress(Arc::clone(&view))),
-            wake: lane.producer.clone(),
-            log: log_wake.clone(),
-            carried: parts.carried[place],
-            control: stop_receiver,
-            batches,
-        });
-        let folder = parts.volume.folder(&lane_folder(view.lane))?;
-        let door = producing.door(door::Log {
-            receipts: ends.receipts,
-            lane: place,
-            grow: Arc::clone(&grow),
-            wake: log_wake.clone(),
-            producers: std::mem::take(&mut parts.producers[place]),
-        });
+        intakes.push(LaneIntake { view: Arc::clone(&view), wake: lane.producer.clone(), batches, book });
+        fillers.push((ends.filler, counters));
+        let folder = ground.volume.folder(&lane_folder(view.lane))?;
+        let door = producing.door(door::Log { receipts: ends.receipts, lane: place, line: line.clone(), producers });
         gateway_lanes.push(Lane { view: Arc::clone(&view), readers: ends.readers, disk: Arc::new(LaneDisk::new(folder, None)), door });
-        watched_lanes.push(WatchedLane { view, gauges: lane.gauges.clone(), slots: parts.slots as u64, carried: parts.carried[place] });
+        watched_lanes.push(WatchedLane { view, gauges: lane.gauges.clone(), slots: slots as u64, carried: OnceLock::new() });
         log_lanes.push(lane);
     }
     let seed = u64::try_from(directory::random_u128()? & u128::from(u64::MAX)).expect("64 bits");
-    let watched = watched(config, &parts.directory, &parts.sockets, &parts.volume, books, watched_lanes)?;
+    let watched = watched(config, &ground, &servers, &joining, watched_lanes)?;
+    let (led, led_receiver) = mpsc::channel();
     Ok(Assembly {
         log: LoopParts {
             lanes: log_lanes,
-            wake: log_wake.clone(),
+            wake: log_wake,
             readers: commits.clone(),
-            volume: parts.volume,
+            shipper: joining.shipper,
+            led,
+            volume: Arc::clone(&ground.volume),
             seed,
             control: control_receiver,
             grow: grow_receiver,
-            shipper: None,
-            led: std::sync::mpsc::channel().0,
         },
-        ingest,
-        stops,
-        control,
-        log_wake,
+        line,
+        led: led_receiver,
+        intakes,
+        fillers,
         lanes: gateway_lanes,
         commits,
-        kafka: parts.sockets.kafka,
-        http: parts.sockets.http,
+        servers,
         watched: Arc::new(watched),
-        directory: parts.directory,
-        warnings: parts.warnings,
-        slots: parts.slots,
+        ground,
+        slots,
     })
 }
 
 /// What is shown of the node.
-fn watched(
-    config: &Config,
-    directory: &Directory,
-    sockets: &Sockets,
-    volume: &Arc<Volume>,
-    books: Vec<ListenerBook>,
-    lanes: Vec<WatchedLane>,
-) -> Result<Watched, Failure> {
+fn watched(config: &Config, ground: &Ground, servers: &Servers, joining: &Joining, lanes: Vec<WatchedLane>) -> Result<Watched, Failure> {
+    let state = &ground.directory.state;
     Ok(Watched {
         node: config.node.name.clone(),
-        epoch: u64::from(directory.state.last_epoch.0),
-        since_ns: sockets.bound_ns,
-        books,
+        since_ns: AtomicU64::new(joining.since_ns),
+        books: OnceLock::new(),
         lanes,
-        listeners: sockets.status(config)?,
-        volume: Arc::clone(volume),
-        segment_bytes: directory.state.segment_bytes,
+        listeners: sockets::status(config, servers)?,
+        volume: Arc::clone(&ground.volume),
+        segment_bytes: state.segment_bytes,
         reads: Reads::default(),
-        unobserved: directory.state.unobserved.clone(),
+        unobserved: Mutex::new(state.unobserved.clone()),
         warnings: Mutex::new(Vec::new()),
         ready_ns: AtomicU64::new(0),
     })
@@ -304,5 +280,3 @@ fn watched(
 pub fn store(lanes: Vec<Lane<LaneDisk>>, commits: Wake, watched: &Watched) -> LaneStore<LaneDisk> {
     LaneStore::new(lanes, commits, watched.reads.clone())
 }
-
-const _: () = assert!(BLOCK_BYTES_MAX >= 1 << 20);

@@ -153,6 +153,13 @@ impl Directory {
         Ok(epoch)
     }
 
+    /// The books resume at the last durable block, of `last_ns`; from there until the sockets were bound nobody counted.
+    pub fn note_unobserved(&mut self, last_ns: u64, bound_ns: u64) {
+        if last_ns > 0 {
+            self.state.add_unobserved(last_ns.min(bound_ns), bound_ns);
+        }
+    }
+
     /// Writes the state: copies 0 and 1, made durable, then 2 and 3. If we die between, two copies of one state are whole.
     ///
     /// # Errors

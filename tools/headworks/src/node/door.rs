@@ -1,5 +1,6 @@
 //! Joins the two ends of a lane's door: the gateway's calls and the loops' message rings, which know nothing of each other.
 
+use super::intake::LogLine;
 use bytes::Bytes;
 use headworks_format::checkpoint::Producer;
 use headworks_gateway::lanes::{DoorParts, Outgoing};
@@ -10,7 +11,7 @@ use headworks_ledger::{Book, Clerk};
 use headworks_log::Receipt;
 use headworks_log::append::RECEIPTS_MAX;
 use headworks_ring::{Receiver, Sender, message_ring};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::PoisonError;
 
 /// Batches that a lane takes before it has framed the first of them.
 const BATCHES_MAX: usize = 1024;
@@ -28,10 +29,8 @@ pub struct Log {
     pub receipts: Receiver<Receipt>,
     /// The lane's place.
     pub lane: usize,
-    /// The way to the log loop, shared by all doors, which one thread goes through.
-    pub grow: Arc<Mutex<Sender<Grow>>>,
-    /// Wakes the log loop.
-    pub wake: Wake,
+    /// The way to the log loop, shared by all doors.
+    pub line: LogLine,
     /// Known from before this run.
     pub producers: Vec<Producer>,
 }
@@ -49,7 +48,7 @@ impl Producing {
     /// The door over both ways.
     pub fn door(self, log: Log) -> DoorParts {
         let Producing { mut batches, returned, wake } = self;
-        let Log { receipts, lane, grow, wake: log_wake, producers } = log;
+        let Log { receipts, lane, line, producers } = log;
         DoorParts {
             submit: Box::new(move |batch| {
                 batches.send(to_ingest(batch)).map_err(|full| to_gateway(full.0))?;
@@ -59,9 +58,9 @@ impl Producing {
             returned,
             receipts,
             grow: Box::new(move |partition, view| {
-                let mut sender = grow.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut sender = line.grow.lock().unwrap_or_else(PoisonError::into_inner);
                 sender.send(Grow { lane, partition, view }).map_err(|full| (full.0.partition, full.0.view))?;
-                log_wake.wake();
+                line.wake.wake();
                 Ok(())
             }),
             producers,

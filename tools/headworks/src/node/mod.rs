@@ -4,6 +4,7 @@ mod assemble;
 pub mod directory;
 mod door;
 mod failure;
+mod intake;
 mod memory;
 mod observe;
 mod preflight;

@@ -13,7 +13,7 @@ use headworks_ledger::{Book, Counts};
 use headworks_log::LaneView;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// The books of one listener in one lane.
 pub struct ListenerBook {
@@ -37,20 +37,18 @@ pub struct WatchedLane {
     pub gauges: Gauges,
     /// Its ring's slots.
     pub slots: u64,
-    /// Its counters when the last run ended.
-    pub carried: Counts,
+    /// Its counters when this node began to lead.
+    pub carried: OnceLock<Counts>,
 }
 
 /// Everything that is watched; shared by the gateway and the run.
 pub struct Watched {
     /// The node's name.
     pub node: String,
-    /// This run's epoch.
-    pub epoch: u64,
-    /// When it began, in ns since 1970.
-    pub since_ns: u64,
-    /// Books.
-    pub books: Vec<ListenerBook>,
+    /// When the node began to take in, or to follow: in ns since 1970.
+    pub since_ns: AtomicU64,
+    /// Books, once it leads.
+    pub books: OnceLock<Vec<ListenerBook>>,
     /// Lanes.
     pub lanes: Vec<WatchedLane>,
     /// What is open.
@@ -62,11 +60,38 @@ pub struct Watched {
     /// What reading came to.
     pub reads: Reads,
     /// Intervals in which nobody listened, {from, to} in ns since 1970.
-    pub unobserved: Vec<(u64, u64)>,
+    pub unobserved: Mutex<Vec<(u64, u64)>>,
     /// Sentences for the operator.
     pub warnings: Mutex<Vec<String>>,
     /// 0 before the node is ready and once it drains; else when it became so, in ns since 1970.
     pub ready_ns: AtomicU64,
+}
+
+impl WatchedLane {
+    fn carried(&self) -> Counts {
+        self.carried.get().copied().unwrap_or_default()
+    }
+}
+
+impl Watched {
+    /// Books of every listener in every lane; none while the node does not lead.
+    fn books(&self) -> &[ListenerBook] {
+        self.books.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// The epoch in which the node appends, or that it follows.
+    fn epoch(&self) -> u64 {
+        self.lanes.iter().map(|lane| u64::from(lane.view.epoch().0)).max().unwrap_or(0)
+    }
+
+    fn since_ns(&self) -> u64 {
+        self.since_ns.load(Ordering::Acquire)
+    }
+
+    fn unobserved(&self) -> Vec<Span> {
+        let unobserved = self.unobserved.lock().unwrap_or_else(PoisonError::into_inner);
+        unobserved.iter().map(|(from, to)| Span { from: ms(*from), to: ms(*to) }).collect()
+    }
 }
 
 /// Adds what is wrong right now to what was found at start.
@@ -92,27 +117,28 @@ pub struct Observer(pub Arc<Watched>);
 impl Observed for Observer {
     fn ledger(&self) -> LedgerReport {
         let watched = &self.0;
-        // Durable first: what is admitted afterwards can only be more.
+        // Committed, then durable, then admitted: each can only be more than the one before.
+        let committed: Vec<u64> = watched.lanes.iter().map(|lane| lane.gauges.committed_records.load(Ordering::Acquire)).collect();
         let durable: Vec<u64> = watched.lanes.iter().map(|lane| lane.gauges.durable_records.load(Ordering::Acquire)).collect();
-        let books: Vec<Counts> = watched.books.iter().map(|book| book.book.read()).collect();
-        let carried = watched.lanes.iter().filter(|lane| lane.carried != Counts::default());
-        let listeners = watched.books.iter().zip(&books).map(|(book, counts)| listener_ledger(&book.listener, book.lane, counts));
-        let carried = carried.map(|lane| listener_ledger("(earlier runs)", lane.view.lane.0, &lane.carried));
-        let lanes = watched.lanes.iter().zip(&durable).map(|(lane, durable)| {
-            let own = watched.books.iter().zip(&books).filter(|(book, _)| book.lane == lane.view.lane.0);
-            let admitted = lane.carried.admitted + own.map(|(_, counts)| counts.admitted).sum::<u64>();
-            let durable = lane.carried.admitted + durable;
-            LaneLedger { lane: lane.view.lane.0, admitted, durable, committed: durable, in_flight: admitted.saturating_sub(durable) }
+        let books: Vec<Counts> = watched.books().iter().map(|book| book.book.read()).collect();
+        let carried = watched.lanes.iter().filter(|lane| lane.carried() != Counts::default());
+        let listeners = watched.books().iter().zip(&books).map(|(book, counts)| listener_ledger(&book.listener, book.lane, counts));
+        let carried = carried.map(|lane| listener_ledger("(earlier runs)", lane.view.lane.0, &lane.carried()));
+        let lanes = watched.lanes.iter().zip(durable.iter().zip(&committed)).map(|(lane, (durable, committed))| {
+            let own = watched.books().iter().zip(&books).filter(|(book, _)| book.lane == lane.view.lane.0);
+            let admitted = lane.carried().admitted + own.map(|(_, counts)| counts.admitted).sum::<u64>();
+            let (durable, committed) = (lane.carried().admitted + durable, lane.carried().admitted + committed);
+            LaneLedger { lane: lane.view.lane.0, admitted, durable, committed, in_flight: admitted.saturating_sub(durable) }
         });
         let lanes: Vec<LaneLedger> = lanes.collect();
         let overdrawn: u64 = lanes.iter().map(|lane| lane.durable.saturating_sub(lane.admitted)).sum();
         let imbalance = books.iter().map(Counts::imbalance).sum::<u64>() + overdrawn;
         LedgerReport {
-            run: Run { epoch: watched.epoch, since: ms(watched.since_ns) },
+            run: Run { epoch: watched.epoch(), since: ms(watched.since_ns()) },
             listeners: listeners.chain(carried).collect(),
             lanes,
             host: host_udp(),
-            unobserved: watched.unobserved.iter().map(|(from, to)| Span { from: ms(*from), to: ms(*to) }).collect(),
+            unobserved: watched.unobserved(),
             imbalance: i64::try_from(imbalance).unwrap_or(i64::MAX),
         }
     }
@@ -150,9 +176,9 @@ impl Observed for Observer {
             node: watched.node.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
             role: "single".into(),
-            epoch: watched.epoch,
+            epoch: watched.epoch(),
             ready: self.ready().is_ok(),
-            uptime_seconds: now_ns.saturating_sub(watched.since_ns) / 1_000_000_000,
+            uptime_seconds: now_ns.saturating_sub(watched.since_ns()) / 1_000_000_000,
             listeners: watched.listeners.clone(),
             lanes: watched.lanes.iter().map(lane).collect(),
             streams: streams.into_iter().map(|(name, partitions)| StreamStatus { name, partitions }).collect(),
@@ -172,7 +198,7 @@ impl Observed for Observer {
 
     fn metrics(&self) -> MetricsReport {
         let watched = &self.0;
-        let books: Vec<(&ListenerBook, Counts)> = watched.books.iter().map(|book| (book, book.book.read())).collect();
+        let books: Vec<(&ListenerBook, Counts)> = watched.books().iter().map(|book| (book, book.book.read())).collect();
         let counts = |pick: fn(&Counts) -> u64| {
             books
                 .iter()
@@ -191,9 +217,9 @@ impl Observed for Observer {
         let volume = volume(watched);
         let path = volume.path.clone();
         MetricsReport {
-            connections: connections(&watched.books, Tally::open),
-            accepts_failed: connections(&watched.books, Tally::accepts_failed),
-            connections_ended: merged(watched.books.iter().flat_map(ended)),
+            connections: connections(watched.books(), Tally::open),
+            accepts_failed: connections(watched.books(), Tally::accepts_failed),
+            connections_ended: merged(watched.books().iter().flat_map(ended)),
             arrived_packets: counts(|counts| counts.arrived),
             received_packets: counts(|counts| counts.received),
             received_bytes: counts(|counts| counts.received_bytes),
@@ -216,7 +242,7 @@ impl Observed for Observer {
             copied_bytes: watched.reads.copied_bytes(),
             log_positions: watched.lanes.iter().flat_map(positions).collect(),
             role: "single".into(),
-            epoch: watched.epoch,
+            epoch: watched.epoch(),
             ledger_imbalance: books
                 .iter()
                 .map(|(book, counts)| ListenerImbalance { listener: book.listener.clone(), records: signed(counts.imbalance()) })

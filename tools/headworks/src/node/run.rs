@@ -10,17 +10,22 @@
 //! Stopping, in order: ingest loops drain their sockets, seal and end; the log loop makes everything durable, writes the
 //! final counters and ends; the gateway answers what is under way; the superblock says that the stop was clean.
 
-use super::assemble;
+use super::assemble::{self, Assembly, Ground, Joining};
+use super::directory;
 use super::failure::Failure;
+use super::intake::{Beginning, Intake, LaneIntake, LogLine};
 use super::observe::{Observer, Watched};
+use super::sockets::{Servers, Sockets};
 use super::{memory, preflight};
 use crate::config::{self, Config};
+use headworks_format::block::COUNTERS;
+use headworks_gateway::lanes::Lane;
 use headworks_gateway::{Advertised, GatewayParts, Identity, Limits, serve};
-use headworks_ingest::turn::{Ended, IngestLoop, IngestParts, IngestSetup, Stop};
 use headworks_io::fatal::{Reason, fatal};
 use headworks_io::uring::Registered;
-use headworks_io::{Clock, Policy, cpus};
-use headworks_lane::{Control, LogLoop, LoopParts, LoopSetup};
+use headworks_io::{Clock, Policy, Volume, Wake, cpus};
+use headworks_lane::{LaneDisk, LogLoop, LoopParts, LoopSetup, Part};
+use headworks_ring::Filler;
 use nix::sys::signal::{SigSet, Signal};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::Ordering;
@@ -42,58 +47,135 @@ pub fn run(config: &Config) -> Result<(), Failure> {
         return Err(Failure::new(Reason::Config, text));
     }
     let signals = block_signals()?;
-    let warnings = preflight::preflight()?;
-    let mut assembly = assemble::assemble(config, warnings)?;
-    let limits = Limits::default();
-    let owners = memory::sum(assembly.ingest.len(), assembly.slots, config, &limits);
-    tracing::info!("{}", memory::describe(&owners));
-    let placement = Placement::of(assembly.ingest.len(), config);
-
-    let (log, registered) = start_log(&placement, assembly.log)?;
-    if let Some(error) = registered {
-        assembly.warnings.push(preflight::unregistered(&error));
-    }
-    preflight::enforce(config.node.strict, &assembly.warnings)?;
-    warn(&assembly.watched, &assembly.warnings);
-    let mut ingest = Vec::new();
-    for (lane, parts) in assembly.ingest.drain(..).enumerate() {
-        ingest.push(start_ingest(config, &placement, lane, parts)?);
-    }
-    let (stop_gateway, stopped) = tokio::sync::oneshot::channel();
-    let identity = identity(config, &assembly.kafka, assembly.directory.state.pair.0)?;
-    let parts = (assembly.kafka, assembly.http, assembly.lanes, assembly.commits);
-    let gateway = start_gateway(parts, Arc::clone(&assembly.watched), identity, limits, stopped)?;
+    let mut warnings = preflight::preflight()?;
+    let volume = Arc::new(Volume::lock(&config.node.data[0])?);
+    let lanes = directory::read(&volume).map_or_else(|_| assemble::lanes_wanted(config), |state| state.lanes);
+    // Before recovery, so that what is sent meanwhile waits in the sockets.
+    let sockets = Sockets::bind(config, lanes, &mut warnings)?;
+    let servers = Servers::bind(config)?;
+    let config = sockets.bound(config);
+    let mut ground = Ground::take(&config, volume, warnings)?;
+    let opened = ground.recover(&config, Part::Alone)?;
+    let epoch = ground.directory.take_epoch(assemble::epoch_seen(&opened), assemble::ends(&opened))?;
+    ground.directory.note_unobserved(assemble::newest_ns(&opened), sockets.bound_ns);
+    let joining = Joining { part: Part::Alone, epoch, since_ns: sockets.bound_ns, shipper: None };
+    let mut node = Node::start(config.clone(), assemble::assemble(&config, ground, servers, opened, joining)?)?;
+    let beginnings = node.fillers.drain(..).map(|(filler, counters)| Beginning { filler, counters }).collect();
+    node.take_in(&sockets, beginnings)?;
+    node.serve()?;
     // The interval in which nobody listened is written down now that it has ended.
-    assembly.directory.write()?;
-    announce(config, &assembly.watched);
+    node.ground.directory.write()?;
+    node.announce();
 
     let signal = signals.wait().map_err(|error| Failure::new(Reason::Kernel, format!("cannot wait for signals: {error}")))?;
     tracing::info!(%signal, "draining");
-    notify(&[sd_notify::NotifyState::Stopping]);
-    assembly.watched.ready_ns.store(0, Ordering::Release);
-    for (lane, (stop, (handle, wake))) in assembly.stops.iter_mut().zip(ingest).enumerate() {
-        stop.send(Stop).map_err(|_| Failure::new(Reason::Bug, "an ingest loop was told to stop twice"))?;
-        wake.wake();
-        let ended = join(handle, "an ingest loop");
-        let close = Control::Close { lane, counters: ended.counters };
-        assembly.control.send(close).map_err(|_| Failure::new(Reason::Bug, "the log loop takes no control message"))?;
-        assembly.log_wake.wake();
+    node.stop()
+}
+
+/// A node that runs.
+pub struct Node {
+    /// What it was told.
+    pub config: Config,
+    placement: Placement,
+    limits: Limits,
+    /// What is watched.
+    pub watched: Arc<Watched>,
+    /// The way to the log loop.
+    pub line: LogLine,
+    /// The directory with its superblock.
+    pub ground: Ground,
+    /// The producing end of each lane's ring, until somebody has taken it, and the counters that its log began with.
+    pub fillers: Vec<(Filler, [u64; COUNTERS])>,
+    intakes: Vec<LaneIntake>,
+    intake: Option<Intake>,
+    log: JoinHandle<u64>,
+    serving: Option<Serving>,
+    gateway: Option<(tokio::sync::oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+/// What the gateway will be made of.
+struct Serving {
+    servers: Servers,
+    lanes: Vec<Lane<LaneDisk>>,
+    commits: Wake,
+}
+
+impl Node {
+    /// Starts the log loop over the assembled lanes; returns when each has what it needs to go on.
+    ///
+    /// # Errors
+    /// io_uring, memory or a thread is not to be had.
+    pub fn start(config: Config, assembly: Assembly) -> Result<Node, Failure> {
+        let Assembly { log, line, led: _, intakes, fillers, lanes, commits, servers, watched, mut ground, slots } = assembly;
+        let limits = Limits::default();
+        tracing::info!("{}", memory::describe(&memory::sum(intakes.len(), slots, &config, &limits)));
+        let placement = Placement::of(intakes.len(), &config);
+        let (log, unregistered) = start_log(&placement, log)?;
+        ground.warnings.extend(unregistered.map(|error| preflight::unregistered(&error)));
+        let serving = Some(Serving { servers, lanes, commits });
+        Ok(Node { config, placement, limits, watched, line, ground, fillers, intakes, intake: None, log, serving, gateway: None })
     }
-    let abandoned = join(log, "the log loop");
-    // The gateway may have gone already, which is no news here.
-    let _gone = stop_gateway.send(()).is_err();
-    join(gateway, "the gateway");
-    assembly.directory.state.stopped_cleanly = true;
-    assembly.directory.write()?;
-    if abandoned > 0 {
-        tracing::error!(
-            blocks = abandoned,
-            "stopped on a full volume: blocks received last were not stored; the ledger's last durable counters stand"
-        );
-    } else {
-        tracing::info!("stopped: everything received is durable");
+
+    /// Begins to take in from senders.
+    ///
+    /// # Errors
+    /// A socket, a thread or memory is not to be had, or the host lacks something and `node.strict` makes that an error.
+    pub fn take_in(&mut self, sockets: &Sockets, beginnings: Vec<Beginning>) -> Result<(), Failure> {
+        let lanes = self.intakes.drain(..).zip(beginnings).collect();
+        let (intake, warnings) = Intake::start(&self.config, &self.placement, sockets, lanes, &self.line, &self.watched)?;
+        self.intake = Some(intake);
+        self.ground.warnings.extend(warnings);
+        preflight::enforce(self.config.node.strict, &self.ground.warnings)?;
+        warn(&self.watched, &std::mem::take(&mut self.ground.warnings));
+        Ok(())
     }
-    Ok(())
+
+    /// Begins to answer clients.
+    ///
+    /// # Errors
+    /// The gateway's thread is not to be had.
+    pub fn serve(&mut self) -> Result<(), Failure> {
+        let serving = self.serving.take().ok_or_else(|| Failure::new(Reason::Bug, "the gateway was started twice"))?;
+        let identity = identity(&self.config, &serving.servers.kafka, self.ground.directory.state.pair.0)?;
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let gateway = start_gateway(serving, Arc::clone(&self.watched), identity, self.limits, stopped)?;
+        self.gateway = Some((stop, gateway));
+        Ok(())
+    }
+
+    /// Says on standard output that everything serves.
+    pub fn announce(&self) {
+        announce(&self.config, &self.watched);
+    }
+
+    /// Drains and ends, in order.
+    ///
+    /// # Errors
+    /// A thread is not to be reached, or the superblock cannot be written.
+    pub fn stop(mut self) -> Result<(), Failure> {
+        notify(&[sd_notify::NotifyState::Stopping]);
+        self.watched.ready_ns.store(0, Ordering::Release);
+        if let Some(intake) = self.intake.take() {
+            intake.stop(&self.line)?;
+        }
+        let abandoned = join(self.log, "the log loop");
+        if let Some((stop, gateway)) = self.gateway.take() {
+            // The gateway may have gone already, which is no news here.
+            let _gone = stop.send(()).is_err();
+            join(gateway, "the gateway");
+        }
+        self.ground.directory.state.stopped_cleanly = true;
+        self.ground.directory.write()?;
+        if abandoned > 0 {
+            tracing::error!(
+                blocks = abandoned,
+                "stopped on a full volume: blocks received last were not stored; the ledger's last durable counters stand"
+            );
+        } else {
+            tracing::info!("stopped: everything received is durable");
+        }
+        Ok(())
+    }
 }
 
 /// Signals go to the main thread, which waits for them; every other thread inherits the block.
@@ -109,10 +191,12 @@ pub fn block_signals() -> Result<SigSet, Failure> {
 }
 
 /// Which loop runs where, and whether it may spin.
-struct Placement {
+pub struct Placement {
     log: Option<usize>,
-    lanes: Vec<Option<usize>>,
-    idle: Policy,
+    /// The CPU of each ingest loop.
+    pub lanes: Vec<Option<usize>>,
+    /// What a loop does when there is nothing to do.
+    pub idle: Policy,
 }
 
 impl Placement {
@@ -137,7 +221,8 @@ impl Placement {
     }
 }
 
-fn pin(cpu: Option<usize>) {
+/// Pins the calling thread, where a CPU was chosen.
+pub fn pin(cpu: Option<usize>) {
     if let Some(cpu) = cpu
         && let Err(error) = cpus::pin(cpu)
     {
@@ -145,6 +230,7 @@ fn pin(cpu: Option<usize>) {
     }
 }
 
+/// What a thread tells of its beginning.
 type Told<T> = Result<T, String>;
 
 /// Starts the log loop and waits until every lane has an open, durable segment. Says why buffers were not registered.
@@ -167,34 +253,11 @@ fn start_log(placement: &Placement, parts: LoopParts) -> Result<(JoinHandle<u64>
     Ok((handle, wait_told(&told, "the log loop")?))
 }
 
-fn start_ingest(
-    config: &Config,
-    placement: &Placement,
-    lane: usize,
-    parts: IngestParts,
-) -> Result<(JoinHandle<Ended>, headworks_io::Wake), Failure> {
-    let cpu = placement.lanes[lane];
-    let setup = IngestSetup { linger_ns: config.log.linger_ns, depth: config.log.depth as u64, idle: placement.idle };
-    let wake = parts.wake.clone();
-    let (tell, told) = mpsc::channel::<Told<()>>();
-    let handle = spawn(&format!("hw-ingest-{lane}"), move || {
-        pin(cpu);
-        match IngestLoop::new(parts, setup) {
-            Ok(ingest) => {
-                drop(tell.send(Ok(())));
-                ingest.run()
-            }
-            Err(error) => {
-                drop(tell.send(Err(error.clone())));
-                fatal(Reason::Kernel, format!("ingest loop {lane}: {error}"))
-            }
-        }
-    })?;
-    wait_told(&told, "an ingest loop")?;
-    Ok((handle, wake))
-}
-
-fn wait_told<T>(told: &mpsc::Receiver<Told<T>>, who: &str) -> Result<T, Failure> {
+/// Waits until a thread has told of its beginning.
+///
+/// # Errors
+/// What it told, or that it told nothing for too long.
+pub fn wait_told<T>(told: &mpsc::Receiver<Told<T>>, who: &str) -> Result<T, Failure> {
     // Making the first segment writes it whole; on a slow disk that takes its time.
     match told.recv_timeout(Duration::from_secs(300)) {
         Ok(Ok(value)) => Ok(value),
@@ -209,16 +272,14 @@ fn wait_told<T>(told: &mpsc::Receiver<Told<T>>, who: &str) -> Result<T, Failure>
     }
 }
 
-type GatewaySide = (TcpListener, TcpListener, Vec<headworks_gateway::lanes::Lane<headworks_lane::LaneDisk>>, headworks_io::Wake);
-
 fn start_gateway(
-    parts: GatewaySide,
+    serving: Serving,
     watched: Arc<Watched>,
     identity: Identity,
     limits: Limits,
     stopped: tokio::sync::oneshot::Receiver<()>,
 ) -> Result<JoinHandle<()>, Failure> {
-    let (kafka, http, lanes, commits) = parts;
+    let Serving { servers: Servers { kafka, http }, lanes, commits } = serving;
     spawn("hw-gateway", move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(2).thread_name("hw-history").build();
         let runtime = runtime.unwrap_or_else(|error| fatal(Reason::Kernel, format!("the gateway has no runtime: {error}")));
@@ -291,10 +352,10 @@ pub fn notify(states: &[sd_notify::NotifyState<'_>]) {
     }
 }
 
-/// A thread of this name.
+/// A named thread.
 ///
 /// # Errors
-/// The kernel gives none.
+/// None is to be had.
 pub fn spawn<T: Send + 'static>(name: &str, body: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, Failure> {
     thread::Builder::new()
         .name(name.into())
@@ -302,7 +363,7 @@ pub fn spawn<T: Send + 'static>(name: &str, body: impl FnOnce() -> T + Send + 's
         .map_err(|error| Failure::new(Reason::Kernel, format!("no thread for {name}: {error}")))
 }
 
-/// Waits for a thread's end; its panic is the whole process's.
+/// Waits for a thread; one that panicked is a bug.
 pub fn join<T>(handle: JoinHandle<T>, who: &str) -> T {
     handle.join().unwrap_or_else(|_| fatal(Reason::Bug, format!("{who} panicked")))
 }

@@ -1,4 +1,5 @@
-//! Every socket of a node: bound once for all lanes, then dealt out.
+//! Every socket of a node. Those of clients that read and ask are open from the start; those of senders once the node leads:
+//! bound for all lanes at once, then dealt out.
 //!
 //! A killed node's ports are not free at once: its rings hold its sockets, and the kernel takes rings down after the process
 //! itself is gone (io_uring's exit work; tens of milliseconds). A supervisor may start the next one sooner. So a port that is
@@ -29,14 +30,37 @@ const BUSY_MAX: Duration = Duration::from_secs(1);
 /// Between two attempts.
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
-/// The sockets.
-pub struct Sockets {
-    /// One group for each configured listener, in their order.
-    groups: Vec<Group>,
+/// Where clients come in.
+pub struct Servers {
     /// The Kafka listener.
     pub kafka: TcpListener,
     /// The HTTP listener.
     pub http: TcpListener,
+}
+
+impl Servers {
+    /// Binds both.
+    ///
+    /// # Errors
+    /// A port that cannot be had, with its name and what to do.
+    pub fn bind(config: &Config) -> Result<Servers, Failure> {
+        Ok(Servers { kafka: server(config.kafka.address, "kafka", "--set kafka.address=HOST:PORT")?, http: server(config.http.address, "http", "--set http.address=HOST:PORT")? })
+    }
+
+    fn status(&self) -> Result<Vec<ListenerStatus>, Failure> {
+        let server = |(kind, server): (&str, &TcpListener)| {
+            let address = server.local_addr();
+            let address = address.map_err(|error| Failure::new(Reason::Kernel, format!("a bound socket has no address: {error}")))?;
+            Ok(ListenerStatus { name: kind.into(), kind: kind.into(), address: address.to_string(), stream: None })
+        };
+        [("kafka", &self.kafka), ("http", &self.http)].into_iter().map(server).collect()
+    }
+}
+
+/// Where senders come in.
+pub struct Sockets {
+    /// One group for each configured listener, in their order.
+    groups: Vec<Group>,
     /// When all were bound, in ns since 1970.
     pub bound_ns: u64,
 }
@@ -72,9 +96,15 @@ impl Sockets {
     /// A port that cannot be had, with its name and what to do.
     pub fn bind(config: &Config, lanes: u32, warnings: &mut Vec<Warning>) -> Result<Sockets, Failure> {
         let groups = config.listeners.iter().map(|listener| group(config, listener, lanes as usize, warnings)).collect::<Result<_, _>>()?;
-        let kafka = server(config.kafka.address, "kafka", "--set kafka.address=HOST:PORT")?;
-        let http = server(config.http.address, "http", "--set http.address=HOST:PORT")?;
-        Ok(Sockets { groups, kafka, http, bound_ns: Clock.realtime_ns() })
+        Ok(Sockets { groups, bound_ns: Clock.realtime_ns() })
+    }
+
+    /// The configuration with the addresses that were bound: where a port was to be picked, the picked one.
+    #[must_use]
+    pub fn bound(&self, config: &Config) -> Config {
+        let mut bound = config.clone();
+        bound.listeners.iter_mut().zip(&self.groups).for_each(|(listener, group)| listener.address = group.local());
+        bound
     }
 
     /// The sockets of one lane, each with its books.
@@ -131,26 +161,20 @@ impl Sockets {
         }
         Ok(of_lane)
     }
+}
 
-    /// What is open, for whoever asks.
-    ///
-    /// # Errors
-    /// A bound socket without an address.
-    pub fn status(&self, config: &Config) -> Result<Vec<ListenerStatus>, Failure> {
-        let groups = config.listeners.iter().zip(&self.groups).map(|(listener, group)| ListenerStatus {
-            name: listener.name.clone(),
-            kind: kind(listener.kind).into(),
-            address: group.local().to_string(),
-            stream: Some(listener.stream.clone()),
-        });
-        let mut open: Vec<ListenerStatus> = groups.collect();
-        for (kind, server) in [("kafka", &self.kafka), ("http", &self.http)] {
-            let address = server.local_addr();
-            let address = address.map_err(|error| Failure::new(Reason::Kernel, format!("a bound socket has no address: {error}")))?;
-            open.push(ListenerStatus { name: kind.into(), kind: kind.into(), address: address.to_string(), stream: None });
-        }
-        Ok(open)
-    }
+/// What is open, or will be once the node leads, for whoever asks.
+///
+/// # Errors
+/// A bound socket without an address.
+pub fn status(config: &Config, servers: &Servers) -> Result<Vec<ListenerStatus>, Failure> {
+    let listeners = config.listeners.iter().map(|listener| ListenerStatus {
+        name: listener.name.clone(),
+        kind: kind(listener.kind).into(),
+        address: listener.address.to_string(),
+        stream: Some(listener.stream.clone()),
+    });
+    Ok(listeners.chain(servers.status()?).collect())
 }
 
 /// What the ready line calls it.
@@ -161,7 +185,7 @@ fn kind(kind: ListenerKind) -> &'static str {
     }
 }
 
-/// When a record counts as stored. One node: its own disk is the whole in-sync set.
+/// When a record counts as stored.
 fn level(ack: AckLevel) -> Level {
     match ack {
         AckLevel::None => Level::Received,
