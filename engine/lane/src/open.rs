@@ -201,7 +201,9 @@ impl LaneParts {
             following: setup.part == Part::Follower,
         };
         if setup.part != Part::Alone {
-            opened.log.view().gate.set(recovered.committed, recovered.committed);
+            let gate = &opened.log.view().gate;
+            gate.set_received(recovered.committed);
+            gate.set_durable(recovered.committed);
         }
         Ok((opened, LaneEnds { filler, readers, receipts: receipts_received }))
     }

@@ -51,6 +51,8 @@ pub struct Blocks<D: Disk> {
     cursor: Option<Cursor>,
     buffer: D::Buffer,
     held: Option<(FileNumber, u64, usize)>,
+    /// The block that was proved last, for who comes back for the rest of it.
+    proved: Option<u64>,
 }
 
 impl<D: Disk> Blocks<D> {
@@ -58,7 +60,7 @@ impl<D: Disk> Blocks<D> {
     #[must_use]
     pub fn new(view: Arc<LaneView>, disk: Arc<D>) -> Blocks<D> {
         let buffer = disk.buffer(AHEAD_BYTES);
-        Blocks { view, disk, cursor: None, buffer, held: None }
+        Blocks { view, disk, cursor: None, buffer, held: None, proved: None }
     }
 
     /// Block `sequence`, whole and proved.
@@ -75,7 +77,11 @@ impl<D: Disk> Blocks<D> {
             cursor = Cursor { sequence: cursor.sequence + 1, position: cursor.position + bytes as u64, ..cursor };
         }
         let bytes = self.head(&cursor)?.block_bytes();
-        self.cursor = Some(Cursor { sequence: sequence + 1, position: cursor.position + bytes as u64, ..cursor });
+        self.cursor = Some(cursor);
+        if self.proved == Some(sequence) && self.holds(cursor.extent.file, cursor.position, bytes) {
+            return self.hold(cursor.extent.file, cursor.position, bytes);
+        }
+        self.proved = None;
         let (file, position) = (cursor.extent.file, cursor.position);
         let expected = Expected { lane: self.view.lane, nonce: cursor.extent.nonce, sequence: Sequence(sequence), chain: None };
         let mut fault = inspect(self.hold(file, position, bytes)?, &expected).0.first_fault();
@@ -85,7 +91,10 @@ impl<D: Disk> Blocks<D> {
             fault = inspect(self.hold(file, position, bytes)?, &expected).0.first_fault();
         }
         match fault {
-            None => self.hold(file, position, bytes),
+            None => {
+                self.proved = Some(sequence);
+                self.hold(file, position, bytes)
+            }
             // The file may have been given back while it was read.
             Some(_) if sequence < self.view.start() => Err(Missing::Gone),
             Some(fault) => Err(Missing::Unreadable(format!("block {sequence} at byte {position} of {file}: its {fault} does not hold"))),
@@ -111,6 +120,7 @@ impl<D: Disk> Blocks<D> {
         if let Some(cursor) = self.cursor
             && cursor.sequence <= sequence
             && cursor.extent.end.is_some_and(|end| sequence < end)
+            && cursor.sequence >= self.view.start()
         {
             return Ok(cursor);
         }
@@ -150,12 +160,15 @@ impl<D: Disk> Blocks<D> {
         Ok(Head::parse(page.first_chunk().expect("a page")).expect("just parsed"))
     }
 
+    fn holds(&self, file: FileNumber, position: u64, bytes: usize) -> bool {
+        let end = position + bytes as u64;
+        self.held.is_some_and(|(held, from, filled)| held == file && position >= from && end <= from + filled as u64)
+    }
+
     /// Bytes of a file, from what was read ahead or read now.
     fn hold(&mut self, file: FileNumber, position: u64, bytes: usize) -> Result<&[u8], Missing> {
-        let inside =
-            |held: &(FileNumber, u64, usize)| held.0 == file && position >= held.1 && position + bytes as u64 <= held.1 + held.2 as u64;
-        if !self.held.as_ref().is_some_and(inside) {
-            self.held = None;
+        if !self.holds(file, position, bytes) {
+            (self.held, self.proved) = (None, None);
             let unreadable = |error: DiskError| Missing::Unreadable(error.message);
             let mut filled = 0;
             // At the end of the file less than all is there.

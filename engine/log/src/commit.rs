@@ -9,7 +9,7 @@
 //! peer stalls, neighbouring runs of one partition are joined, which only makes the steps coarser in which they are shown.
 
 use crate::append::{Flight, Log, Source};
-use crate::view::Slot;
+use crate::view::{Slot, gate};
 
 /// Runs that the account holds.
 pub const AHEAD_MAX: usize = 1 << 16;
@@ -65,7 +65,8 @@ impl Log {
 
     /// Publishes how far the log is durable, and shows what of it lies below the gate.
     pub(crate) fn commit(&mut self) {
-        let committed = self.durable.min(self.view.gate.durable()).max(self.committed);
+        let (gate, serial) = self.view.gate.look();
+        let committed = self.durable.min(gate).max(self.committed);
         // What is committed is shown first: who learns of the position finds it there.
         if committed > self.committed {
             self.show(committed);
@@ -75,6 +76,7 @@ impl Log {
             self.committed = committed;
             self.view.positions.committed.set(committed);
         }
+        self.view.gate.heed(serial);
         self.share();
     }
 
@@ -100,8 +102,8 @@ impl Log {
     fn share(&mut self) {
         let positions = &self.view.positions;
         let mut slots = positions.committed_slots.load();
-        if !self.view.gate.is_open() {
-            let received = self.view.gate.received();
+        let received = self.view.gate.received();
+        if received != gate::OPEN {
             let flying = self.flights.iter().rev().filter(|flight| flight.sequence < received);
             let flying = flying.filter_map(|flight| if let Source::Slot(slot) = flight.source { behind(Slot(slot)) } else { None });
             let ahead = self.ahead.iter().rev().filter(|run| run.through <= received).filter_map(|run| behind(run.slot));

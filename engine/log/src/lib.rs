@@ -35,6 +35,7 @@ pub use disk::{Disk, DiskError, FileNumber};
 pub use follow::Unfit;
 pub use recover::{Recovered, recover};
 pub use roll::AddError;
+pub use start::closed_view;
 pub use view::LaneView;
 
 #[cfg(test)]

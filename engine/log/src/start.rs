@@ -7,8 +7,8 @@ use crate::producers::Producers;
 use crate::recover::{Recovered, Reopened, Segment, Unsettled};
 use crate::roll::{Open, Rolled, Unnamed};
 use crate::view::{LaneView, PartitionView, SealedSegment, Slot};
-use headworks_format::Sequence;
 use headworks_format::checkpoint::{self, Partition};
+use headworks_format::{LaneId, Sequence};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -72,6 +72,14 @@ impl Log {
         log.want_segments();
         log
     }
+}
+
+/// A lane that is recovered and not open, as readers of its blocks see it.
+#[must_use]
+pub fn closed_view(lane: LaneId, recovered: &Recovered) -> LaneView {
+    let first = recovered.segments.first().map_or(recovered.next, |segment| segment.sealed.base_sequence);
+    let sealed = sealed(&recovered.segments, &recovered.partitions);
+    LaneView::new(lane, recovered.epoch, &recovered.partitions, sealed, first, recovered.next, 1)
 }
 
 /// The segments as readers see them. A partition that a segment does not know has no record in it: it starts there where

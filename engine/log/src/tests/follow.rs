@@ -6,6 +6,7 @@ use crate::append::Room;
 use crate::blocks::{Blocks, Missing, epochs};
 use crate::recover::{recover, reopen, truncate};
 use crate::view::PartitionView;
+use crate::view::gate::OPEN;
 use crate::{Command, Log};
 use headworks_format::block::{HEAD_BYTES, Head};
 use headworks_format::{Epoch, Sequence, checkpoint};
@@ -19,10 +20,16 @@ fn follower(mut disk: MemoryDisk, committed: u64) -> Rig {
     recovered.reopened = reopen(&mut disk, &mut recovered).expect("as above");
     let known = recovered.partitions.clone();
     let log = Log::start(config(recovered.epoch.0), &recovered, known);
-    log.view().gate.set(committed, committed);
+    hold(&log, committed);
     let mut rig = Rig::new();
     (rig.disk, rig.log) = (disk, log);
     rig
+}
+
+/// Nothing at or above is committed, nor in anybody else's memory.
+fn hold(log: &Log, committed: u64) {
+    log.view().gate.set_durable(committed);
+    log.view().gate.set_received(committed);
 }
 
 fn head(block: &[u8]) -> Head<'_> {
@@ -57,7 +64,7 @@ fn ship(primary: &Rig, follower: &mut Rig, from: u64) {
     for (_, block) in primary.blocks.range(from..) {
         follow(follower, block).expect("the next block");
     }
-    follower.log.view().gate.open();
+    follower.log.view().gate.set_durable(OPEN);
     follower.settle();
 }
 
@@ -155,12 +162,12 @@ fn what_is_not_the_next_block_is_refused_and_changes_nothing() {
 #[test]
 fn nothing_is_committed_before_the_gate_lets_it_through() {
     let mut primary = Rig::new();
-    primary.log.view().gate.set(0, 0);
+    hold(&primary.log, 0);
     primary.fill(4);
     let view = Arc::clone(primary.log.view());
     assert_eq!((view.positions.durable.load(), view.positions.committed.load(), view.partitions[0].high_watermark()), (5, 0, 0));
     for (gate, watermark) in [(2, 1), (4, 3), (3, 3), (9, 4)] {
-        view.gate.set(gate, gate);
+        view.gate.set_durable(gate);
         primary.log.tick(primary.now_ns);
         assert_eq!(view.partitions[0].high_watermark(), watermark, "gate at {gate}");
     }
@@ -174,11 +181,12 @@ fn slots_are_shared_when_the_peer_has_them_in_memory_and_committed_when_it_has_t
         let positions = &rig.log.view().positions;
         (positions.shared_slots.load(), positions.committed_slots.load())
     };
-    primary.log.view().gate.set(0, 0);
+    hold(&primary.log, 0);
     primary.fill(3);
     assert_eq!(positions(&primary), (0, 0));
     primary.append(0, 1);
-    primary.log.view().gate.set(5, 2);
+    primary.log.view().gate.set_received(5);
+    primary.log.view().gate.set_durable(2);
     primary.log.tick(primary.now_ns);
     // Slots of the rig are numbered from 1: block 4, under way, stands in slot 4, block 1 in slot 1.
     assert_eq!(positions(&primary), (5, 2));
@@ -191,7 +199,7 @@ fn a_start_hides_what_is_not_known_to_be_committed_until_it_is() {
     let second = follower(primary.disk.clone(), 6);
     assert_eq!((second.log.durable(), second.log.view().partitions[0].high_watermark()), (10, 5));
     let mut second = second;
-    second.log.view().gate.open();
+    second.log.view().gate.set_durable(OPEN);
     second.settle();
     assert_eq!((second.log.view().positions.committed.load(), second.log.view().partitions[0].high_watermark()), (10, 9));
 }
@@ -260,4 +268,17 @@ fn a_harmed_block_is_never_handed_out() {
     let mut blocks = Blocks::new(Arc::clone(primary.log.view()), Arc::new(disk));
     assert!(matches!(blocks.read(3), Err(Missing::Unreadable(_))));
     assert!(blocks.read(4).is_ok(), "its neighbour is");
+}
+
+#[test]
+fn a_gate_that_was_lowered_is_heeded_once_it_is_seen() {
+    let mut primary = Rig::new();
+    primary.fill(2);
+    let view = Arc::clone(primary.log.view());
+    view.gate.lower(3, 7);
+    assert_eq!(view.gate.seen(), 0, "before the loop's turn");
+    primary.log.tick(primary.now_ns);
+    assert_eq!((view.gate.seen(), view.positions.committed.load()), (7, 3));
+    primary.fill(2);
+    assert_eq!((view.positions.durable.load(), view.positions.committed.load()), (5, 3), "nothing goes by the old gate");
 }

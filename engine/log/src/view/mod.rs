@@ -8,7 +8,7 @@
 //! files thread ──► sealed segments (their sidecars are on disk)                    RwLock
 //! ```
 
-mod gate;
+pub mod gate;
 mod index;
 mod partitions;
 mod trail;
