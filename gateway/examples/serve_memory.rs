@@ -10,6 +10,7 @@ mod memory;
 use std::net::TcpListener;
 use std::time::Duration;
 
+use headworks_gateway::cluster::Cluster;
 use headworks_gateway::http::Observed;
 use headworks_gateway::http::report::{HistogramReport, LaneStatus, LedgerReport, ListenerLedger, MetricsReport, StatusReport};
 use headworks_gateway::{Advertised, GatewayParts, Identity, Limits, serve, store};
@@ -72,6 +73,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         store: log.clone(),
         observed: Quiet,
         identity,
+        cluster: Cluster::default(),
         limits: Limits::default(),
         // Never completes: the example is ended by a signal.
         shutdown: Box::pin(async move { go_on_writing(log, every_ms).await }),

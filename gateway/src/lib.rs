@@ -16,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cluster;
 pub mod counters;
 pub mod groups;
 pub mod http;

@@ -62,6 +62,7 @@ impl Partition {
         PartitionState {
             log_start: self.log_start,
             high_watermark: self.high_watermark,
+            log_end: self.batches.last().map_or(self.high_watermark, Batch::end_offset).max(self.high_watermark),
             leader_epoch: self.epochs.last().map_or(0, |epoch| epoch.epoch),
         }
     }
@@ -198,7 +199,7 @@ impl MemoryLog {
             return Err(ReadError::Storage);
         }
         self.look(topic, partition, |log| {
-            if !(log.log_start..=log.high_watermark).contains(&offset) {
+            if !(log.log_start..=log.state().log_end).contains(&offset) {
                 return Err(ReadError::OutOfRange(log.state()));
             }
             let mut runs = Vec::new();

@@ -16,6 +16,7 @@ use std::rc::Rc;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
+use crate::cluster::Cluster;
 use crate::counters::Counters;
 use crate::http::report::{LedgerReport, MetricsReport, StatusReport};
 use crate::http::{self, Observed};
@@ -58,6 +59,8 @@ pub struct GatewayParts<S, O> {
     pub observed: O,
     /// Who we are.
     pub identity: Identity,
+    /// Who leads.
+    pub cluster: Cluster,
     /// What clients may take.
     pub limits: Limits,
     /// When to stop.
@@ -87,7 +90,7 @@ pub async fn serve<S: Store, O: Observed>(parts: GatewayParts<S, O>) -> Result<(
     let http_listener = adopt(parts.http, "http")?;
     let (close, closing) = watch::channel(false);
     let counters = Counters::default();
-    let broker = Rc::new(kafka::Broker::new(parts.store, parts.identity, parts.limits, counters.clone(), closing.clone()));
+    let broker = Rc::new(kafka::Broker::new(parts.store, parts.identity, parts.cluster, parts.limits, counters.clone(), closing.clone()));
 
     let tasks = LocalSet::new();
     let observed = WithGroups { observed: parts.observed, broker: Rc::clone(&broker) };

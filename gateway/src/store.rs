@@ -32,6 +32,8 @@ pub struct PartitionState {
     pub log_start: i64,
     /// One past the newest committed record; also the last stable offset.
     pub high_watermark: i64,
+    /// One past the newest record, committed or not: what lies between is not out of range, only not to be had yet.
+    pub log_end: i64,
     /// Epoch of the node that now appends; strictly increasing over all promotions.
     pub leader_epoch: i32,
 }
@@ -42,7 +44,7 @@ pub enum ReadError {
     /// No such topic, or no such partition in it.
     #[error("unknown topic or partition")]
     UnknownPartition,
-    /// The offset lies before the log start or beyond the high watermark; the bounds are enclosed.
+    /// The offset lies before the log start or beyond the log's end; the bounds are enclosed.
     #[error("offset out of range, the partition holds {}..{}", .0.log_start, .0.high_watermark)]
     OutOfRange(PartitionState),
     /// The volume failed the read or what it gave did not verify; the store has logged the detail.
@@ -114,6 +116,9 @@ pub enum AppendError {
     /// Too much waits already, or the volume is full: the client tries again.
     #[error("too much waits to be appended")]
     Busy,
+    /// This node does not lead.
+    #[error("this node does not lead")]
+    NotLeader,
     /// What became of it is not known: it was handed over and the node stops, or a fault came between.
     #[error("the append was interrupted")]
     Interrupted,
@@ -136,6 +141,9 @@ pub enum CreateError {
         /// Room that is left.
         max: i32,
     },
+    /// This node does not lead.
+    #[error("this node does not lead")]
+    NotLeader,
     /// The node stops.
     #[error("interrupted")]
     Interrupted,
@@ -143,6 +151,17 @@ pub enum CreateError {
 
 /// The committed log. Single-threaded: its futures need not be `Send`.
 pub trait Store: 'static {
+    /// Whether this node leads. One that does not is asked for nothing but who does, and which topics there are.
+    fn leads(&self) -> bool {
+        true
+    }
+
+    /// How often this node has begun to lead, once everything that it took over is committed; none while it is not, or while it
+    /// does not lead. What depends on the whole of the committed log is known only then.
+    fn leadership(&self) -> Option<u64> {
+        Some(0)
+    }
+
     /// Every topic served, in a stable order.
     fn topics(&self) -> Vec<Topic>;
 
@@ -156,7 +175,7 @@ pub trait Store: 'static {
     /// equals it.
     ///
     /// # Errors
-    /// [`ReadError`]; an offset beyond the high watermark is out of range.
+    /// [`ReadError`]; an offset beyond the log's end is out of range.
     fn read(&self, topic: &str, partition: i32, offset: i64, bytes_max: usize) -> impl Future<Output = Result<Vec<Bytes>, ReadError>>;
 
     /// The earliest committed *record* (not batch) with a timestamp of at least `time_ms`, or `None`

@@ -26,12 +26,20 @@ const WAKE_TOKEN: Token = Token(u64::MAX);
 const WAIT_MAX: Duration = Duration::from_secs(1);
 /// The wait while a difference in the books waits to be settled.
 const WAIT_SETTLE: Duration = Duration::from_millis(2);
-/// The longest a stop waits for sockets that keep being sent to.
-const DRAIN_MAX_NS: u64 = 2_000_000_000;
+/// The longest an orderly stop waits for sockets that keep being sent to.
+const DRAIN_NS_MAX: u64 = 2_000_000_000;
 
 /// The message that ends the loop.
 #[derive(Debug, Clone, Copy)]
-pub struct Stop;
+pub struct Stop {
+    /// The longest it waits for sockets that keep being sent to.
+    pub drain_ns_max: u64,
+}
+
+impl Stop {
+    /// An orderly end: what waits in the sockets is taken in.
+    pub const DRAINED: Stop = Stop { drain_ns_max: DRAIN_NS_MAX };
+}
 
 /// How the loop runs.
 #[derive(Debug, Clone, Copy)]
@@ -104,7 +112,8 @@ pub struct IngestLoop {
     clock: Clock,
     idle: Idle,
     setup: IngestSetup,
-    stopping_since_ns: Option<u64>,
+    /// Since when it is to end, and how long that may take.
+    stopping: Option<(u64, Stop)>,
 }
 
 impl IngestLoop {
@@ -139,7 +148,7 @@ impl IngestLoop {
             clock: Clock,
             idle: Idle::new(setup.idle),
             setup,
-            stopping_since_ns: None,
+            stopping: None,
         })
     }
 
@@ -169,8 +178,8 @@ impl IngestLoop {
         self.account(now_ns);
         self.udp.arm(&mut self.ring);
         let armed = self.tcp.arm(&mut self.ring);
-        if self.control.recv().is_some() {
-            self.stopping_since_ns = Some(now_ns);
+        if let Some(stop) = self.control.recv() {
+            self.stopping = Some((now_ns, stop));
             self.tcp.stop();
         }
         taken + sealed + told + armed + reaped - woken
@@ -311,7 +320,7 @@ impl IngestLoop {
             return;
         }
         let mut timeout = seal::due_in_ns(&state).map_or(WAIT_MAX, Duration::from_nanos).min(WAIT_MAX);
-        if self.stopping_since_ns.is_some() || self.udp.is_settling() {
+        if self.stopping.is_some() || self.udp.is_settling() {
             timeout = timeout.min(WAIT_SETTLE);
         }
         if let Some(sweep_ns) = self.tcp.sweep_in_ns(now_ns) {
@@ -322,10 +331,10 @@ impl IngestLoop {
     }
 
     fn is_ended(&self) -> bool {
-        let Some(since) = self.stopping_since_ns else { return false };
+        let Some((since_ns, stop)) = self.stopping else { return false };
         let now_ns = self.clock.realtime_ns();
         let drained = self.udp.is_drained() && self.inbox.is_empty() && self.tcp.is_drained(now_ns);
-        drained || now_ns.saturating_sub(since) > DRAIN_MAX_NS
+        drained || now_ns.saturating_sub(since_ns) > stop.drain_ns_max
     }
 
     fn end(mut self) -> Ended {

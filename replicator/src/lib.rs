@@ -13,11 +13,11 @@
 //!   primary     whom it waits for, and how that changes
 //!   standby     what it takes, acknowledges and promises, and when it makes itself primary
 //! witness     the arbiter's own side: registers in a file, what a swap does to it, and how it is asked
-//! link        the edges: a witness's file and sockets, a node's thread that asks its arbiter
+//! link        the edges: the pair's loop over connections and logs; a witness's file and sockets
 //! ```
 //!
-//! Pure but for `link`: no I/O, no clock, no threads; `(now, event) → effects`. Payload bytes never pass through here. That
-//! it is safe is checked by exhaustion: the tests run two of these machines through every order of events within a bound,
+//! Pure but for `link`: no I/O, no clock, no threads; `(now, event) → effects`. Payload bytes never pass through the machine.
+//! That it is safe is checked by exhaustion: the tests run two of these machines through every order of events within a bound,
 //! and again without each of the rules.
 #![forbid(unsafe_code)]
 

@@ -3,9 +3,20 @@
 //! ```text
 //! file        an arbiter's file: opened and mended, its effects carried out
 //! server      a witness: one thread, one poll loop, several nodes
+//! pair        a node's pair: one thread, one poll loop over everything; begin here
+//!   lane        a lane of it: its connection, what it ships or receives, its log
+//!   connection, dialling, shipping, receiving
+//!   host        what it asks of the node around it
 //! arbiter     a node's arbiter: one thread that asks a witness over TCP, or keeps the register in its own directory
 //! ```
 
 pub mod arbiter;
+mod connection;
+mod dialling;
 pub mod file;
+pub mod host;
+mod lane;
+pub mod pair;
+mod receiving;
 pub mod server;
+mod shipping;

@@ -66,7 +66,8 @@ layout!(
     name: [u8; NAME_BYTES_MAX] = "the node's name, UTF-8",
     last_epoch_start: [U64; LANES_MAX] = "sequence at which the last epoch began, by lane",
     unobserved: [U64; 2 * UNOBSERVED_MAX] = "pairs {from, to} of ns since 1970 in which nobody listened; zero: unused",
-    reserved: [u8; 3152] = "zero",
+    arbiter: U128 = "identity of the arbiter that the register is kept by (0: none known)",
+    reserved: [u8; 3136] = "zero",
 });
 
 /// The state of a directory.
@@ -98,6 +99,8 @@ pub struct Superblock {
     pub stopped_cleanly: bool,
     /// Register version last seen.
     pub register_version: u64,
+    /// The arbiter that keeps the register; 0 for none.
+    pub arbiter: u128,
     /// Nanoseconds since 1970.
     pub created_ns: u64,
     /// Intervals {from, to} in ns since 1970 in which nobody listened, at most 16, newest last.
@@ -166,6 +169,7 @@ impl Superblock {
         page.name_bytes = u32::try_from(self.name.len()).expect("checked above").into();
         page.segment_bytes = self.segment_bytes.into();
         page.register_version = self.register_version.into();
+        page.arbiter = self.arbiter.into();
         page.created_ns = self.created_ns.into();
         page.name[..self.name.len()].copy_from_slice(self.name.as_bytes());
         page.last_epoch_start.iter_mut().zip(&self.last_epoch_start).for_each(|(to, from)| *to = (*from).into());
@@ -197,6 +201,7 @@ impl Superblock {
             needs_repair: page.flags.get() & 1 != 0,
             stopped_cleanly: page.flags.get() & 2 != 0,
             register_version: page.register_version.get(),
+            arbiter: page.arbiter.get(),
             created_ns: page.created_ns.get(),
             unobserved: page.unobserved.chunks_exact(2).map(|pair| (pair[0].get(), pair[1].get())).filter(|pair| pair.1 != 0).collect(),
         })

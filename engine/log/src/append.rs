@@ -327,7 +327,12 @@ impl Log {
         self.chain = block::stamp(
             block,
             &stamp,
-            |partition, count| offsets.take(own(view, partition), count),
+            |partition, count| {
+                let place = own(view, partition);
+                let base = offsets.take(place, count);
+                view.partitions[place].extend(base + u64::from(count));
+                base
+            },
             |stamped| {
                 let placed = &stamped.placed;
                 index.push(placed, position, slot);

@@ -109,6 +109,9 @@ impl Log {
             if own != placed.base_offset {
                 return Err(format!("offset {} of partition {}, the lane's next is {own}", placed.base_offset, placed.partition));
             }
+            if place < self.view.partitions.len() {
+                self.view.partitions[place].extend(own + u64::from(placed.records));
+            }
             self.view.fresh_index(index).push(&placed, position, Slot(slot));
             if let Some(produced) = batch::produced(&block[placed.offset as usize..]) {
                 self.producers.note(placed.partition, &produced, placed.base_offset);

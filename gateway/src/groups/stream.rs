@@ -44,6 +44,8 @@ const RENEWED_MAX: usize = 200;
 const _: () = assert!(RENEWED_MAX * (2 * NAME_BYTES_MAX + METADATA_BYTES_MAX + 64) < BATCH_BYTES_MAX);
 /// How often entries that are too old are looked for.
 const EXPIRE_EVERY: Duration = Duration::from_secs(10);
+/// The same while groups are not served: whoever begins to lead serves them at once.
+const HURRY_EVERY: Duration = Duration::from_millis(5);
 
 /// The committed offsets of all groups.
 #[derive(Debug, Default)]
@@ -51,8 +53,8 @@ pub struct Committed {
     table: RefCell<Table>,
     /// Offset of the first record that was not applied.
     next: Cell<i64>,
-    /// Whether the stream was once read to its end.
-    loaded: Cell<bool>,
+    /// The leadership for which the stream was read to its end.
+    loaded: Cell<Option<u64>>,
     /// By group, the newest commit of all when it was last seen with members, or first seen at all.
     active_ms: RefCell<BTreeMap<String, i64>>,
     /// One reads at a time.
@@ -68,8 +70,13 @@ impl Committed {
     ///
     /// # Errors
     /// COORDINATOR_LOAD_IN_PROGRESS until then.
-    pub fn table(&self) -> Result<Ref<'_, Table>, ErrorCode> {
-        if self.loaded.get() { Ok(self.table.borrow()) } else { Err(ErrorCode::CoordinatorLoadInProgress) }
+    pub fn table<S: Store>(&self, store: &S) -> Result<Ref<'_, Table>, ErrorCode> {
+        let leadership = store.leadership();
+        if leadership.is_some() && self.loaded.get() == leadership {
+            Ok(self.table.borrow())
+        } else {
+            Err(ErrorCode::CoordinatorLoadInProgress)
+        }
     }
 
     /// Reads on to the end of the stream as it is now.
@@ -78,6 +85,8 @@ impl Committed {
     /// The stream cannot be read.
     pub async fn follow<S: Store>(&self, store: &S) -> Result<(), ReadError> {
         let _alone = self.reading.lock().await;
+        // Before the look: what is committed later is read later.
+        let leadership = store.leadership();
         while let Some(state) = store.state(STREAM, PARTITION) {
             // What was given back does not count any more.
             let next = self.next.get().max(state.log_start);
@@ -94,7 +103,7 @@ impl Committed {
                 self.apply(&run)?;
             }
         }
-        self.loaded.set(true);
+        self.loaded.set(leadership.or(self.loaded.get()));
         Ok(())
     }
 
@@ -114,7 +123,8 @@ impl Committed {
                 tracing::error!(%error, "committed offsets cannot be read; groups are not served until they can");
             }
             failed = tended.is_err();
-            tokio::time::sleep(TEND_EVERY).await;
+            let is_ready = store.leadership().is_some_and(|leadership| self.loaded.get() == Some(leadership));
+            tokio::time::sleep(if is_ready { TEND_EVERY } else { HURRY_EVERY }).await;
         }
     }
 
@@ -126,7 +136,8 @@ impl Committed {
         self.follow(store).await?;
         let oldest = || self.table.borrow().oldest();
         let half = store.newer_half(STREAM, PARTITION);
-        if oldest().is_some_and(|oldest| oldest < half) {
+        // Who does not lead only follows: what is renewed comes from the one that does.
+        if store.leads() && oldest().is_some_and(|oldest| oldest < half) {
             let _alone = self.order.write().await;
             // Everything that was under way is in the table, and nothing else is under way.
             self.renew(store, half).await;
@@ -140,7 +151,7 @@ impl Committed {
     /// Removes entries whose group has had no members, and that had no commit, for as long as offsets are kept.
     pub async fn expire<S: Store>(&self, store: &S, limits: &Limits, has_members: &impl Fn(&str) -> bool) {
         self.note_activity(has_members);
-        if self.expired(limits).is_empty() {
+        if !store.leads() || self.expired(limits).is_empty() {
             return;
         }
         let _alone = self.order.write().await;
@@ -173,8 +184,13 @@ impl Committed {
     ///
     /// # Errors
     /// INVALID_COMMIT_OFFSET_SIZE where there is not.
-    pub fn has_room<'a>(&self, limits: &Limits, entries: impl Iterator<Item = (Key<'a>, &'a str)>) -> Result<(), ErrorCode> {
-        let table = self.table()?;
+    pub fn has_room<'a, S: Store>(
+        &self,
+        store: &S,
+        limits: &Limits,
+        entries: impl Iterator<Item = (Key<'a>, &'a str)>,
+    ) -> Result<(), ErrorCode> {
+        let table = self.table(store)?;
         let (mut count, mut bytes) = (table.len(), table.bytes());
         for (key, metadata) in entries {
             count += usize::from(table.get(key.group, key.topic, key.partition).is_none());
@@ -277,7 +293,7 @@ impl Committed {
 fn code_of(error: &AppendError) -> ErrorCode {
     match error {
         AppendError::TooLarge { .. } => ErrorCode::InvalidCommitOffsetSize,
-        AppendError::Interrupted => ErrorCode::NotCoordinator,
+        AppendError::NotLeader | AppendError::Interrupted => ErrorCode::NotCoordinator,
         AppendError::UnknownPartition | AppendError::OutOfOrder { .. } | AppendError::ProducerFenced | AppendError::Busy => {
             ErrorCode::CoordinatorNotAvailable
         }

@@ -8,6 +8,7 @@ use headworks_format::committed::Key;
 use tokio::sync::watch;
 
 use super::budget::Budget;
+use crate::cluster::Cluster;
 use crate::counters::Counters;
 use crate::groups::coordinator::State;
 use crate::groups::{Committed, Desk, Entry};
@@ -23,6 +24,8 @@ pub struct Broker<S> {
     pub(super) store: S,
     /// Who we are.
     pub(super) identity: Identity,
+    /// Who leads.
+    pub(super) cluster: Cluster,
     /// What clients may take.
     pub(super) limits: Limits,
     /// Our counters.
@@ -43,10 +46,11 @@ pub struct Broker<S> {
 impl<S: Store> Broker<S> {
     /// A broker over `store`.
     #[must_use]
-    pub fn new(store: S, identity: Identity, limits: Limits, counters: Counters, closing: watch::Receiver<bool>) -> Self {
+    pub fn new(store: S, identity: Identity, cluster: Cluster, limits: Limits, counters: Counters, closing: watch::Receiver<bool>) -> Self {
         Self {
             store,
             identity,
+            cluster,
             limits,
             counters,
             requests: Budget::new(limits.requests_buffered_bytes_max),

@@ -137,11 +137,11 @@ async fn reply<S: Store>(broker: &Broker<S>, client: &mut Client, asked: Asked, 
             }
             answer::api_versions::answer(asked)
         }
-        Request::Metadata(request) => answer::metadata::answer(&broker.store, &broker.identity, asked, request).await,
+        Request::Metadata(request) => answer::metadata::answer(&broker.store, &broker.identity, &broker.cluster, asked, request).await,
         Request::ListOffsets(request) => answer::list_offsets::answer(&broker.store, asked, request).await,
         Request::Fetch(request) => Ok(answer::fetch::answer(broker, asked, request).await),
         Request::OffsetForLeaderEpoch(request) => answer::offset_for_leader_epoch::answer(&broker.store, asked, request),
-        Request::FindCoordinator(request) => answer::find_coordinator::answer(&broker.identity, asked, request),
+        Request::FindCoordinator(request) => answer::find_coordinator::answer(&broker.identity, &broker.cluster, asked, request),
         Request::InitProducerId(request) => answer::init_producer_id::answer(&broker.store, asked, *request),
         Request::CreateTopics(request) => answer::create_topics::answer(&broker.store, asked, request).await,
         Request::OffsetCommit(request) => answer::offset_commit::answer(broker, asked, request).await,

@@ -13,6 +13,8 @@ pub enum ErrorCode {
     CorruptMessage = 2,
     /// No such topic or partition.
     UnknownTopicOrPartition = 3,
+    /// Nobody is known to lead; ask again.
+    LeaderNotAvailable = 5,
     /// Ask again, and ask who leads first.
     NotLeaderOrFollower = 6,
     /// The level asked for was not reached in time.
@@ -55,6 +57,8 @@ pub enum ErrorCode {
     InvalidReplicationFactor = 38,
     /// A setting that topics do not have.
     InvalidConfig = 40,
+    /// The broker that leads makes topics.
+    NotController = 41,
     /// The request asks for what this broker never does.
     InvalidRequest = 42,
     /// A batch that does not follow its producer's last one.
@@ -104,6 +108,7 @@ impl ErrorCode {
             Self::OffsetOutOfRange => "OFFSET_OUT_OF_RANGE",
             Self::CorruptMessage => "CORRUPT_MESSAGE",
             Self::UnknownTopicOrPartition => "UNKNOWN_TOPIC_OR_PARTITION",
+            Self::LeaderNotAvailable => "LEADER_NOT_AVAILABLE",
             Self::NotLeaderOrFollower => "NOT_LEADER_OR_FOLLOWER",
             Self::RequestTimedOut => "REQUEST_TIMED_OUT",
             Self::MessageTooLarge => "MESSAGE_TOO_LARGE",
@@ -125,6 +130,7 @@ impl ErrorCode {
             Self::InvalidPartitions => "INVALID_PARTITIONS",
             Self::InvalidReplicationFactor => "INVALID_REPLICATION_FACTOR",
             Self::InvalidConfig => "INVALID_CONFIG",
+            Self::NotController => "NOT_CONTROLLER",
             Self::InvalidRequest => "INVALID_REQUEST",
             Self::OutOfOrderSequenceNumber => "OUT_OF_ORDER_SEQUENCE_NUMBER",
             Self::InvalidProducerEpoch => "INVALID_PRODUCER_EPOCH",

@@ -14,6 +14,7 @@
 //! in line, whose memory the budget of request frames bounds.
 
 use super::sequences::{Decision, Place, Sequences, Stand};
+use crate::cluster::Taken;
 use bytes::Bytes;
 use headworks_format::PartitionId;
 use headworks_format::batch::{Batch, produced};
@@ -77,7 +78,7 @@ pub(super) struct Door {
 
 impl Door {
     pub fn new(parts: DoorParts) -> Door {
-        let sequences = Sequences::new(parts.producers.iter());
+        let sequences = Sequences::new(parts.producers.iter(), 0);
         Door { parts, sequences, places: HashMap::new(), line: VecDeque::new(), lent: 0, next_ticket: 1 }
     }
 
@@ -106,6 +107,12 @@ impl Door {
         self.line.push_back(Outgoing { partition, bytes, records, crc, max_timestamp_ms, ticket });
         self.pump();
         Decided::Stands(place)
+    }
+
+    /// This node leads from now on: what its producers wrote last is what the log says. A batch of theirs that is sent again is
+    /// answered once the log up to the beginning of this epoch is committed.
+    pub fn take_over(&mut self, lane: &Taken) {
+        self.sequences = Sequences::new(lane.producers.iter(), lane.next.saturating_sub(1));
     }
 
     /// Takes in what came back, and hands over what stands in line.

@@ -64,10 +64,10 @@ pub struct Sequences {
 }
 
 impl Sequences {
-    /// Begins with what the log knows from before this run; all of it is durable.
-    pub fn new<'p>(found: impl Iterator<Item = &'p Producer>) -> Sequences {
+    /// Begins with what the log knows from before; all of it stands at or below block `last`.
+    pub fn new<'p>(found: impl Iterator<Item = &'p Producer>, last: u64) -> Sequences {
         let known = found.map(|producer| {
-            let durable = |base_offset| Rc::new(Cell::new(Some(Stand { base_offset, sequence: 0 })));
+            let durable = |base_offset| Rc::new(Cell::new(Some(Stand { base_offset, sequence: last })));
             let batches = producer.batches().iter().map(|(first, last, base)| (*first, *last, durable(*base)));
             ((producer.partition, producer.id), Known { epoch: producer.epoch, batches: batches.collect(), heard: 0 })
         });

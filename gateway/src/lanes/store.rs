@@ -3,6 +3,7 @@
 use super::commits::Commits;
 use super::door::{Door, DoorParts};
 use super::files::{self, Sidecars};
+use crate::cluster::Cluster;
 use crate::store::{AppendError, Appended, CreateError, EpochEnd, Level, PartitionState, ReadError, Store, TimedOffset, Topic};
 use bytes::{Bytes, BytesMut};
 use headworks_format::sidecar::Entry;
@@ -87,6 +88,12 @@ pub(super) struct At {
 pub struct LaneStore<D> {
     pub(super) lanes: Vec<Reading<D>>,
     pub(super) doors: Vec<RefCell<Door>>,
+    cluster: Cluster,
+    /// Which beginning to lead was taken note of, and where each lane's epoch began then.
+    begun: Cell<u64>,
+    took_over: RefCell<Vec<u64>>,
+    /// Partitions in all lanes when topics were last made of them.
+    partitions_seen: Cell<usize>,
     pub(super) topics: RefCell<BTreeMap<String, Vec<At>>>,
     /// Names of topics that are being made.
     pub(super) making: RefCell<BTreeSet<String>>,
@@ -106,31 +113,24 @@ where
 {
     /// Over the lanes; `commits` is rung by the log loop after each group commit.
     #[must_use]
-    pub fn new(lanes: Vec<Lane<D>>, commits: Wake, reads: Reads) -> LaneStore<D> {
-        let mut topics: BTreeMap<String, Vec<(u32, At)>> = BTreeMap::new();
-        for (lane, parts) in lanes.iter().enumerate() {
-            for (place, partition) in parts.view.partitions.iter().enumerate() {
-                topics.entry(partition.stream.clone()).or_default().push((partition.number, At { lane, place }));
-            }
-        }
-        let by_number = |(name, mut at): (String, Vec<(u32, At)>)| {
-            at.sort_unstable();
-            (name, at.into_iter().map(|(_, at)| at).collect())
-        };
-        let ids = lanes.iter().flat_map(|lane| lane.view.partitions.iter().map(|partition| partition.id.0 + 1));
-        let next_id = ids.max().unwrap_or(0);
+    pub fn new(lanes: Vec<Lane<D>>, commits: Wake, reads: Reads, cluster: Cluster) -> LaneStore<D> {
         let split = |lane: Lane<D>| {
             let Lane { view, readers, disk, door } = lane;
             (Reading { view, readers, disk }, RefCell::new(Door::new(door)))
         };
-        let (lanes, doors) = lanes.into_iter().map(split).unzip();
+        let (lanes, doors): (Vec<_>, _) = lanes.into_iter().map(split).unzip();
+        let catalog = Catalog::of(&lanes);
         LaneStore {
+            took_over: RefCell::new(vec![0; lanes.len()]),
             lanes,
             doors,
-            topics: RefCell::new(topics.into_iter().map(by_number).collect()),
+            cluster,
+            begun: Cell::new(0),
+            partitions_seen: Cell::new(catalog.partitions),
+            topics: RefCell::new(catalog.topics),
             making: RefCell::default(),
             growing: Cell::new(0),
-            next_id: Cell::new(next_id),
+            next_id: Cell::new(catalog.next_id),
             producers_made: Cell::new(0),
             commits: Commits::new(commits),
             sidecars: Sidecars::default(),
@@ -147,6 +147,7 @@ where
         PartitionState {
             log_start: offset(log_start),
             high_watermark: offset(high_watermark),
+            log_end: offset(view.partitions[at.place].log_end().max(high_watermark)),
             leader_epoch: i32::try_from(view.epoch().0).expect("epochs are below 2^31"),
         }
     }
@@ -271,7 +272,19 @@ impl<D: Disk + Send + Sync + 'static> Store for LaneStore<D>
 where
     D::Buffer: Send + 'static,
 {
+    fn leads(&self) -> bool {
+        self.cluster.leads()
+    }
+
+    fn leadership(&self) -> Option<u64> {
+        self.look_around();
+        let committed = |(lane, next): (&Reading<D>, &u64)| lane.view.positions.committed.load() >= *next;
+        let all = self.lanes.iter().zip(&*self.took_over.borrow()).all(committed);
+        (self.cluster.leads() && all).then(|| self.begun.get())
+    }
+
     fn topics(&self) -> Vec<Topic> {
+        self.look_around();
         let topic =
             |(name, at): (&String, &Vec<At>)| Topic { name: name.clone(), partitions: i32::try_from(at.len()).expect("few partitions") };
         self.topics.borrow().iter().map(topic).collect()
@@ -284,7 +297,7 @@ where
     async fn read(&self, topic: &str, partition: i32, from: i64, bytes_max: usize) -> Result<Vec<Bytes>, ReadError> {
         let at = self.at(topic, partition).ok_or(ReadError::UnknownPartition)?;
         let state = self.state_at(at);
-        if from < state.log_start || from > state.high_watermark {
+        if from < state.log_start || from > state.log_end {
             return Err(ReadError::OutOfRange(state));
         }
         let batches = self.read_at(at, from.unsigned_abs(), bytes_max).await?;
@@ -344,6 +357,11 @@ where
     }
 
     fn producer_id(&self) -> i64 {
+        if !self.cluster.leads() {
+            // Epochs are the leader's to count; a random number of the half that it never gives is nobody else's.
+            let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), self.producers_made.get());
+            return (random >> 2 | 1 << 62).cast_signed();
+        }
         // Every start takes a higher epoch, durable before anything is served.
         let epoch = self.lanes.first().map_or(0, |lane| lane.view.epoch().0);
         let made = self.producers_made.replace(self.producers_made.get() + 1);
@@ -351,8 +369,67 @@ where
     }
 }
 
+/// The topics that the lanes' partitions make up.
+struct Catalog {
+    topics: BTreeMap<String, Vec<At>>,
+    next_id: u32,
+    partitions: usize,
+}
+
+impl Catalog {
+    fn of<D>(lanes: &[Reading<D>]) -> Catalog {
+        let mut topics: BTreeMap<String, Vec<(u32, At)>> = BTreeMap::new();
+        let (mut next_id, mut partitions) = (0, 0);
+        for (lane, parts) in lanes.iter().enumerate() {
+            for (place, partition) in parts.view.partitions.iter().enumerate() {
+                topics.entry(partition.stream.clone()).or_default().push((partition.number, At { lane, place }));
+                next_id = next_id.max(partition.id.0 + 1);
+                partitions += 1;
+            }
+        }
+        let by_number = |(name, mut at): (String, Vec<(u32, At)>)| {
+            at.sort_unstable();
+            (name, at.into_iter().map(|(_, at)| at).collect())
+        };
+        Catalog { topics: topics.into_iter().map(by_number).collect(), next_id, partitions }
+    }
+}
+
 impl<D> LaneStore<D> {
+    /// Takes note of what another thread has changed: that this node leads from now on, and, while it follows, of the partitions
+    /// that came with the primary's blocks.
+    fn look_around(&self) {
+        let begun = self.cluster.begun();
+        if begun != self.begun.get() {
+            self.begun.set(begun);
+            let taken = self.cluster.taken();
+            *self.took_over.borrow_mut() = taken.iter().map(|lane| lane.next).collect();
+            for (door, lane) in self.doors.iter().zip(&taken) {
+                door.borrow_mut().take_over(lane);
+            }
+            self.list_topics();
+        } else if !self.cluster.leads() {
+            let partitions: usize = self.lanes.iter().map(|lane| lane.view.partitions.len()).sum();
+            if partitions != self.partitions_seen.get() {
+                self.list_topics();
+            }
+        }
+    }
+
+    pub(super) fn leads_now(&self) -> bool {
+        self.look_around();
+        self.cluster.leads()
+    }
+
+    fn list_topics(&self) {
+        let catalog = Catalog::of(&self.lanes);
+        *self.topics.borrow_mut() = catalog.topics;
+        self.next_id.set(self.next_id.get().max(catalog.next_id));
+        self.partitions_seen.set(catalog.partitions);
+    }
+
     pub(super) fn at(&self, topic: &str, partition: i32) -> Option<At> {
+        self.look_around();
         self.topics.borrow().get(topic)?.get(usize::try_from(partition).ok()?).copied()
     }
 

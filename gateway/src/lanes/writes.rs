@@ -13,6 +13,9 @@ use std::sync::atomic::Ordering;
 impl<D> LaneStore<D> {
     /// Hands the batch to its lane now; what is returned only waits.
     pub(super) fn append_now(&self, topic: &str, partition: i32, batch: Bytes) -> Result<(At, Place), AppendError> {
+        if !self.leads_now() {
+            return Err(AppendError::NotLeader);
+        }
         let at = self.at(topic, partition).ok_or(AppendError::UnknownPartition)?;
         if batch.len() > BATCH_BYTES_MAX {
             return Err(AppendError::TooLarge { bytes_max: BATCH_BYTES_MAX });
@@ -54,6 +57,9 @@ impl<D> LaneStore<D> {
     pub(super) async fn make_topic(&self, name: &str, partitions: i32) -> Result<(), CreateError> {
         if !is_topic_name(name) {
             return Err(CreateError::Name);
+        }
+        if !self.leads_now() {
+            return Err(CreateError::NotLeader);
         }
         if self.topics.borrow().contains_key(name) || self.making.borrow().contains(name) {
             return Err(CreateError::Exists);

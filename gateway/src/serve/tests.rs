@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::*;
+use crate::cluster::Cluster;
 use crate::http::report::{LedgerReport, MetricsReport, StatusReport};
 use crate::memory::MemoryLog;
 
@@ -55,6 +56,7 @@ async fn check<T, F: Future<Output = T>>(test: impl FnOnce(Open) -> F) -> Durati
             node_id: 1,
             advertised: Advertised { host: "127.0.0.1".to_owned(), port: open.kafka.port() },
         },
+        cluster: Cluster::default(),
         limits: Limits::default(),
         shutdown: Box::pin(async move { stopped.await.expect("a test that stops the gateway") }),
     });

@@ -18,6 +18,7 @@ pub(crate) fn state(generation: u64) -> Superblock {
         needs_repair: generation % 2 == 1,
         stopped_cleanly: generation.is_multiple_of(3),
         register_version: 5,
+        arbiter: 0,
         created_ns: 1_700_000_000_000_000_000,
         // Beyond the first sector, so that a copy torn behind that one is neither state.
         unobserved: vec![(1, 2), (3, 4 + generation)],
@@ -265,6 +266,7 @@ proptest! {
             needs_repair,
             stopped_cleanly,
             register_version,
+            arbiter: incarnation,
             created_ns,
             unobserved,
         };

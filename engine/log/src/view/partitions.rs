@@ -26,6 +26,7 @@ pub struct PartitionView {
     high_watermark: AtomicU64,
     /// First offset that retention spares; `u64::MAX`: none.
     keep_from: AtomicU64,
+    log_end: AtomicU64,
 }
 
 impl PartitionView {
@@ -39,6 +40,7 @@ impl PartitionView {
             stream: partition.stream.clone(),
             number: partition.number,
             high_watermark: AtomicU64::new(partition.next_offset),
+            log_end: AtomicU64::new(partition.next_offset),
         }
     }
 
@@ -66,6 +68,17 @@ impl PartitionView {
     #[must_use]
     pub fn high_watermark(&self) -> u64 {
         self.high_watermark.load(Ordering::Acquire)
+    }
+
+    /// Offset after the last record, committed or not: one below it that is not committed yet is no wrong offset, only an early one.
+    #[must_use]
+    pub fn log_end(&self) -> u64 {
+        self.log_end.load(Ordering::Acquire)
+    }
+
+    /// Records up to this offset were stamped. For the log loop.
+    pub(crate) fn extend(&self, end_offset: u64) {
+        self.log_end.store(end_offset, Ordering::Release);
     }
 
     /// Takes back what is not known to be committed, before anybody looks.

@@ -59,6 +59,7 @@ pub fn refused(error: CreateError) -> (ErrorCode, String) {
         CreateError::Exists => ErrorCode::TopicAlreadyExists,
         CreateError::Name => ErrorCode::InvalidTopic,
         CreateError::Partitions { .. } => ErrorCode::InvalidPartitions,
+        CreateError::NotLeader => ErrorCode::NotController,
         CreateError::Interrupted => ErrorCode::RequestTimedOut,
     };
     (code, error.to_string())

@@ -1,4 +1,4 @@
-//! FindCoordinator: this node coordinates every group. Transactions have nobody: COORDINATOR_NOT_AVAILABLE is the answer that
+//! FindCoordinator: who leads coordinates every group. Transactions have nobody: COORDINATOR_NOT_AVAILABLE is the answer that
 //! makes clients try again later instead of failing for good.
 
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
@@ -8,21 +8,24 @@ use super::super::dispatch::{Asked, Refusal};
 use super::super::errors::ErrorCode;
 use super::super::request::find_coordinator::FindCoordinator;
 use super::{Reply, encode, text};
-use crate::serve::{Advertised, Identity};
+use crate::cluster::{Broker, Cluster};
+use crate::serve::Identity;
 
-const MESSAGE: &str = "transactions are not served";
+const NO_TRANSACTIONS: &str = "transactions are not served";
+const NO_LEADER: &str = "no node is known to lead";
 /// The kind of key that names a group.
 const GROUP: i8 = 0;
 
 /// Answers each key.
-pub fn answer(identity: &Identity, asked: Asked, request: &FindCoordinator<'_>) -> Result<Reply, Refusal> {
-    let nobody = Advertised { host: String::new(), port: 0 };
-    let (error, node, at, port) = if request.kind == GROUP {
-        (ErrorCode::None, BrokerId(identity.node_id), &identity.advertised, i32::from(identity.advertised.port))
-    } else {
-        (ErrorCode::CoordinatorNotAvailable, BrokerId(-1), &nobody, -1)
-    };
-    let message = (error != ErrorCode::None).then(|| text(MESSAGE));
+pub fn answer(identity: &Identity, cluster: &Cluster, asked: Asked, request: &FindCoordinator<'_>) -> Result<Reply, Refusal> {
+    let leads = |broker: &Broker| Some(broker.id) == cluster.leader(identity);
+    let leader = cluster.brokers(identity).into_iter().find(leads).filter(|_| request.kind == GROUP);
+    let (error, port) =
+        leader.as_ref().map_or((ErrorCode::CoordinatorNotAvailable, -1), |leader| (ErrorCode::None, i32::from(leader.port)));
+    let at = leader.unwrap_or(Broker { id: -1, host: String::new(), port: 0 });
+    let node = BrokerId(at.id);
+    let why = if request.kind == GROUP { NO_LEADER } else { NO_TRANSACTIONS };
+    let message = (error != ErrorCode::None).then(|| text(why));
     let body = if asked.version >= 4 {
         let coordinators = request.keys.iter().map(|key| {
             Coordinator::default()

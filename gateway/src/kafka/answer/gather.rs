@@ -136,6 +136,10 @@ impl Gathered {
         if self.error != ErrorCode::None {
             return false;
         }
+        if !store.leads() {
+            self.fail(ErrorCode::NotLeaderOrFollower, None);
+            return false;
+        }
         let Some(state) = store.state(topic, self.asked.partition) else {
             self.fail(ErrorCode::UnknownTopicOrPartition, None);
             return false;
@@ -147,7 +151,7 @@ impl Gathered {
         }
         // Once something has been read the log start may pass it by; what was read is still good.
         let before_start = self.runs.is_empty() && self.next_offset < state.log_start;
-        if before_start || self.next_offset > state.high_watermark {
+        if before_start || self.next_offset > state.log_end {
             self.fail(ErrorCode::OffsetOutOfRange, Some(state));
             return false;
         }

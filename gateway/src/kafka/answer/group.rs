@@ -18,7 +18,10 @@ pub fn admit<S: Store>(broker: &Broker<S>, group: &str) -> ErrorCode {
     if group.is_empty() || group.len() > NAME_BYTES_MAX {
         return ErrorCode::InvalidGroupId;
     }
-    broker.committed.table().map_or_else(|error| error, |_| ErrorCode::None)
+    if !broker.store.leads() {
+        return ErrorCode::NotCoordinator;
+    }
+    broker.committed.table(&broker.store).map_or_else(|error| error, |_| ErrorCode::None)
 }
 
 /// Who speaks, for the coordinator.

@@ -46,6 +46,9 @@ async fn look_up<S: Store>(
     topic: &str,
     asked: &ListOffsetsPartition,
 ) -> Result<(TimedOffset, PartitionState), ErrorCode> {
+    if !store.leads() {
+        return Err(ErrorCode::NotLeaderOrFollower);
+    }
     let state = store.state(topic, asked.partition).ok_or(ErrorCode::UnknownTopicOrPartition)?;
     match check_epoch(asked.current_leader_epoch, state.leader_epoch) {
         ErrorCode::None => {}

@@ -1,4 +1,4 @@
-//! Metadata: one broker that leads everything, and the topics.
+//! Metadata: the brokers of the pair, who of them leads everything, and the topics.
 //!
 //! A topic that does not exist is made where the client allows it, and answered once it is durable. Each name is answered once however often it
 //! was asked: with a name of one byte repeated through the frame, the answer would otherwise be
@@ -13,17 +13,39 @@ use super::super::dispatch::{Asked, Refusal};
 use super::super::errors::ErrorCode;
 use super::super::request::metadata::{Metadata, TopicAsked};
 use super::{PARTITIONS_DEFAULT, Reply, create_topics, encode, text, topic_name};
+use crate::cluster::{Broker, Cluster};
 use crate::serve::Identity;
 use crate::store::{CreateError, Store, Topic};
 use headworks_format::committed::STREAM;
 
+/// Who has what.
+struct Led {
+    leader: Option<i32>,
+    in_sync: Vec<i32>,
+    all: Vec<i32>,
+}
+
+/// What stands where no broker is known.
+const NOBODY: i32 = -1;
+
+fn ids(cluster: &Cluster, identity: &Identity) -> Vec<i32> {
+    cluster.brokers(identity).iter().map(|broker| broker.id).collect()
+}
+
 /// Answers for the topics asked, or for all of them.
-pub async fn answer<S: Store>(store: &S, identity: &Identity, asked: Asked, request: &Metadata<'_>) -> Result<Reply, Refusal> {
-    let refused = if request.may_create { create_missing(store, request).await } else { BTreeMap::new() };
+pub async fn answer<S: Store>(
+    store: &S,
+    identity: &Identity,
+    cluster: &Cluster,
+    asked: Asked,
+    request: &Metadata<'_>,
+) -> Result<Reply, Refusal> {
+    let led = &Led { leader: cluster.leader(identity), in_sync: cluster.in_sync(identity), all: ids(cluster, identity) };
+    let refused = if request.may_create && store.leads() { create_missing(store, request).await } else { BTreeMap::new() };
     let known = store.topics();
     let topics: Vec<_> = match &request.topics {
-        None => known.iter().map(|topic| described(store, identity, topic)).collect(),
-        Some(topics) => chosen(store, identity, &known, &refused, topics),
+        None => known.iter().map(|topic| described(store, led, topic)).collect(),
+        Some(topics) => chosen(store, led, &known, &refused, topics),
     };
     // Version 0 has no field for it.
     let internal = |topic: MetadataResponseTopic| {
@@ -31,15 +53,14 @@ pub async fn answer<S: Store>(store: &S, identity: &Identity, asked: Asked, requ
         topic.with_is_internal(is_internal)
     };
     let error = topics.iter().fold(ErrorCode::None, |first, (error, _)| first.or(*error));
-    let advertised = &identity.advertised;
-    let broker = MetadataResponseBroker::default()
-        .with_node_id(BrokerId(identity.node_id))
-        .with_host(text(&advertised.host))
-        .with_port(i32::from(advertised.port));
+    let broker = |broker: Broker| {
+        let known = MetadataResponseBroker::default().with_node_id(BrokerId(broker.id));
+        known.with_host(text(&broker.host)).with_port(i32::from(broker.port))
+    };
     let body = MetadataResponse::default()
-        .with_brokers(vec![broker])
+        .with_brokers(cluster.brokers(identity).into_iter().map(broker).collect())
         .with_cluster_id(Some(text(&identity.cluster_id)))
-        .with_controller_id(BrokerId(identity.node_id))
+        .with_controller_id(BrokerId(led.leader.unwrap_or(NOBODY)))
         .with_topics(topics.into_iter().map(|(_, topic)| internal(topic)).collect());
     encode(asked, error, &body)
 }
@@ -63,7 +84,7 @@ async fn create_missing<'a, S: Store>(store: &S, request: &Metadata<'a>) -> BTre
 
 fn chosen<S: Store>(
     store: &S,
-    identity: &Identity,
+    led: &Led,
     known: &[Topic],
     refused: &BTreeMap<&str, ErrorCode>,
     topics: &[TopicAsked<'_>],
@@ -75,25 +96,28 @@ fn chosen<S: Store>(
         .filter(|asked| answered.insert((asked.name, asked.id)))
         .map(|asked| match asked.name {
             Some(name) => {
-                by_name.get(name).map_or_else(|| unknown_name(name, refused.get(name).copied()), |topic| described(store, identity, topic))
+                by_name.get(name).map_or_else(|| unknown_name(name, refused.get(name).copied()), |topic| described(store, led, topic))
             }
             None => unknown_id(asked.id),
         })
         .collect()
 }
 
-fn described<S: Store>(store: &S, identity: &Identity, topic: &Topic) -> (ErrorCode, MetadataResponseTopic) {
-    let node = BrokerId(identity.node_id);
+fn described<S: Store>(store: &S, led: &Led, topic: &Topic) -> (ErrorCode, MetadataResponseTopic) {
+    let brokers = |ids: &[i32]| ids.iter().copied().map(BrokerId).collect::<Vec<_>>();
+    // While nobody is known to lead a client is to ask again.
+    let error = led.leader.map_or(ErrorCode::LeaderNotAvailable, |_| ErrorCode::None);
     let partitions = (0..topic.partitions)
         .filter_map(|partition| {
             let state = store.state(&topic.name, partition)?;
             Some(
                 MetadataResponsePartition::default()
                     .with_partition_index(partition)
-                    .with_leader_id(node)
+                    .with_error_code(error.number())
+                    .with_leader_id(BrokerId(led.leader.unwrap_or(NOBODY)))
                     .with_leader_epoch(state.leader_epoch)
-                    .with_replica_nodes(vec![node])
-                    .with_isr_nodes(vec![node]),
+                    .with_replica_nodes(brokers(&led.all))
+                    .with_isr_nodes(brokers(&led.in_sync)),
             )
         })
         .collect();

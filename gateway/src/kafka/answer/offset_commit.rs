@@ -73,7 +73,7 @@ async fn store<S: Store>(broker: &Broker<S>, request: &OffsetCommit<'_>, codes: 
         return ErrorCode::None;
     }
     let wanted = entries.iter().filter_map(|(key, value)| value.map(|value| (*key, value.metadata)));
-    match broker.committed.has_room(&broker.limits, wanted) {
+    match broker.committed.has_room(&broker.store, &broker.limits, wanted) {
         Ok(()) => broker.committed.append(&broker.store, &entries).await.map_or_else(|error| error, |()| ErrorCode::None),
         Err(error) => error,
     }

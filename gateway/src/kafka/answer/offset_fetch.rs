@@ -28,7 +28,7 @@ pub fn answer<S: Store>(broker: &Broker<S>, asked: Asked, request: &OffsetFetch<
     let codes: Vec<ErrorCode> = request.groups.iter().map(|group| admit(broker, group.group)).collect();
     let first = codes.iter().fold(ErrorCode::None, |first, error| first.or(*error));
     let nothing = Table::default();
-    let known = broker.committed.table();
+    let known = broker.committed.table(&broker.store);
     let table: &Table = known.as_deref().unwrap_or(&nothing);
     if asked.version >= GROUPS_VERSION_MIN {
         let groups = request.groups.iter().zip(&codes).map(|(group, error)| several(table, group, *error));

@@ -44,6 +44,9 @@ pub fn answer<S: Store>(store: &S, asked: Asked, request: &OffsetForLeaderEpoch<
 }
 
 fn end_of_epoch<S: Store>(store: &S, topic: &str, asked: &EpochPartition) -> Result<EpochEnd, ErrorCode> {
+    if !store.leads() {
+        return Err(ErrorCode::NotLeaderOrFollower);
+    }
     let state = store.state(topic, asked.partition).ok_or(ErrorCode::UnknownTopicOrPartition)?;
     match check_epoch(asked.current_leader_epoch, state.leader_epoch) {
         ErrorCode::None => {}

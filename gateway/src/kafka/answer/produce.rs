@@ -145,7 +145,7 @@ fn code_of(error: &AppendError) -> ErrorCode {
         AppendError::OutOfOrder { .. } => ErrorCode::OutOfOrderSequenceNumber,
         AppendError::ProducerFenced => ErrorCode::InvalidProducerEpoch,
         AppendError::Busy => ErrorCode::KafkaStorageError,
-        AppendError::Interrupted => ErrorCode::NotLeaderOrFollower,
+        AppendError::NotLeader | AppendError::Interrupted => ErrorCode::NotLeaderOrFollower,
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use super::Broker;
 use super::connection::Client;
 use super::dispatch::{self, Answer, Refusal};
+use crate::cluster::Cluster;
 use crate::counters::Counters;
 use crate::limits::Limits;
 use crate::memory::MemoryLog;
@@ -36,7 +37,7 @@ fn identity() -> Identity {
 /// A broker and the handle that stops it.
 fn broker(log: &MemoryLog, limits: Limits) -> (Broker<MemoryLog>, watch::Sender<bool>) {
     let (close, closing) = watch::channel(false);
-    let broker = Broker::new(log.clone(), identity(), limits, Counters::default(), closing);
+    let broker = Broker::new(log.clone(), identity(), Cluster::default(), limits, Counters::default(), closing);
     (broker, close)
 }
 

@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 
 use super::*;
+use crate::cluster::Cluster;
 use crate::counters::Counters;
 
 /// A server on loopback and what a test needs to judge it.
@@ -31,7 +32,7 @@ async fn check<F: Future<Output = ()>>(limits: Limits, test: impl FnOnce(std::rc
     log.write("events", 0, &[(1, b"a")]);
     let (close, closing) = watch::channel(false);
     let counters = Counters::default();
-    let broker = Broker::new(log.clone(), identity(), limits, counters.clone(), closing);
+    let broker = Broker::new(log.clone(), identity(), Cluster::default(), limits, counters.clone(), closing);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let server = std::rc::Rc::new(Server { address: listener.local_addr().expect("an address"), counters, close, log });
     let tasks = LocalSet::new();

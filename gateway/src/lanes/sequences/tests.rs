@@ -84,7 +84,7 @@ fn what_a_checkpoint_knew_is_known() {
     let (partition, id) = (PARTITION, 7);
     let mut producer = Producer::begin(partition, &produced(4, 0, 9), 100);
     producer.add(&produced(4, 10, 19), 110);
-    let sequences = Sequences::new([producer].iter());
+    let sequences = Sequences::new([producer].iter(), 0);
     let Decision::Duplicate(place) = sequences.decide(partition, &Produced { id, ..produced(4, 10, 19) }) else { panic!("the same batch") };
     assert_eq!(place.get(), Some(Stand { base_offset: 110, sequence: 0 }));
     check(&sequences, &produced(4, 20, 20), "append");

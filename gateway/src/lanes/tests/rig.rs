@@ -1,5 +1,6 @@
 //! A lane in memory: the real log machine and the real slot ring over files that are vectors.
 
+use crate::cluster::Cluster;
 use crate::lanes::{DoorParts, Lane, LaneStore, Outgoing, Reads};
 use bytes::Bytes;
 use headworks_format::block::{self, BLOCK_BYTES_MAX, HEAD_BYTES, Seal};
@@ -154,7 +155,7 @@ impl Rig {
     pub fn store(&self) -> LaneStore<Memory> {
         let lane =
             Lane { view: Arc::clone(self.log.view()), readers: self.readers.clone(), disk: Arc::new(self.disk.clone()), door: shut() };
-        LaneStore::new(vec![lane], self.commits.clone(), self.reads.clone())
+        LaneStore::new(vec![lane], self.commits.clone(), self.reads.clone(), Cluster::default())
     }
 
     /// The store over the lane as if every slot had been overwritten: everything is read from files.
@@ -162,7 +163,7 @@ impl Rig {
         let region = Arc::new(Region::map(SLOTS * BLOCK_BYTES_MAX).expect("memory"));
         let (_, _, readers) = slot_ring(region, SLOTS, BLOCK_BYTES_MAX);
         let lane = Lane { view: Arc::clone(self.log.view()), readers, disk: Arc::new(self.disk.clone()), door: shut() };
-        LaneStore::new(vec![lane], self.commits.clone(), self.reads.clone())
+        LaneStore::new(vec![lane], self.commits.clone(), self.reads.clone(), Cluster::default())
     }
 
     /// The store over the lane, and the lane's side of its door, which takes so many batches at once.
@@ -179,7 +180,7 @@ impl Rig {
             producers: Vec::new(),
         };
         let lane = Lane { view: Arc::clone(self.log.view()), readers: self.readers.clone(), disk: Arc::new(self.disk.clone()), door };
-        let store = LaneStore::new(vec![lane], self.commits.clone(), self.reads.clone());
+        let store = LaneStore::new(vec![lane], self.commits.clone(), self.reads.clone(), Cluster::default());
         (store, Desk { incoming, returned, receipts, growing })
     }
 

@@ -3,7 +3,7 @@
 //! The order is the argument. The lock first, so that a second instance says so whatever else it would meet. The epoch,
 //! durable, before anything can be appended.
 
-use super::directory::{self, Directory, Wanted};
+use super::directory::{self, Directory, Founding, Wanted};
 use super::door;
 use super::failure::Failure;
 use super::intake::{LaneIntake, LogLine};
@@ -13,12 +13,14 @@ use super::sockets::{self, Servers};
 use crate::config::{Config, Lanes};
 use headworks_format::checkpoint::{Partition, Producer};
 use headworks_format::{Epoch, LaneId};
+use headworks_gateway::cluster::Cluster;
 use headworks_gateway::lanes::{Lane, LaneStore, Reads};
 use headworks_io::fatal::Reason;
 use headworks_io::{Clock, Volume, Wake, cpus};
 use headworks_lane::{LaneDisk, LaneEnds, LaneParts, LaneSetup, Led, LoopParts, OpenedLane, Part, lane_folder, open_lane};
 use headworks_log::catalog::{self, Stream};
 use headworks_log::retain::Limits;
+use headworks_replicator::link::host::Seen;
 use headworks_ring::{Filler, message_ring};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
@@ -43,14 +45,28 @@ impl Ground {
     ///
     /// # Errors
     /// Anything that keeps the node from running, with its exit code.
-    pub fn take(config: &Config, volume: Arc<Volume>, mut warnings: Vec<Warning>) -> Result<Ground, Failure> {
-        let directory = directory::open(&volume, &wanted(config))?;
+    pub fn take(config: &Config, volume: Arc<Volume>, warnings: Vec<Warning>) -> Result<Ground, Failure> {
+        Ground::take_of(config, volume, warnings, None)
+    }
+
+    /// As [`Ground::take`]; a new directory becomes one of the pair that was founded.
+    ///
+    /// # Errors
+    /// As [`Ground::take`].
+    pub fn take_of(
+        config: &Config,
+        volume: Arc<Volume>,
+        mut warnings: Vec<Warning>,
+        founding: Option<Founding>,
+    ) -> Result<Ground, Failure> {
+        let directory = directory::open(&volume, &wanted(config, founding))?;
         directory.notes.iter().for_each(|note| tracing::info!("{note}"));
         check_volume(&volume, &mut warnings)?;
         Ok(Ground { volume, directory, warnings })
     }
 
-    fn setup(&self, config: &Config, part: Part) -> LaneSetup {
+    /// What the lanes are opened with.
+    pub fn setup(&self, config: &Config, part: Part) -> LaneSetup {
         let state = &self.directory.state;
         let limits = Limits { size_bytes: config.log.retention.size_bytes / u64::from(state.lanes), age_ns: config.log.retention.age_ns };
         LaneSetup { pair: state.pair, slots: slots(config), depth: config.log.depth, segment_bytes: state.segment_bytes, limits, part }
@@ -71,7 +87,7 @@ impl Ground {
 
 /// Lanes that `auto` would choose here.
 pub fn lanes_wanted(config: &Config) -> u32 {
-    wanted(config).lanes
+    wanted(config, None).lanes
 }
 
 /// Slots of each lane's ring.
@@ -133,6 +149,10 @@ pub struct Joining {
     pub since_ns: u64,
     /// Wakes whoever ships blocks to the peer.
     pub shipper: Option<Wake>,
+    /// The brokers, as clients are told.
+    pub cluster: Cluster,
+    /// How the pair stands, where there is one.
+    pub seen: Option<Arc<Mutex<Seen>>>,
 }
 
 /// Builds everything up to, but not including, threads.
@@ -156,8 +176,9 @@ pub fn assemble(config: &Config, ground: Ground, servers: Servers, opened: Vec<L
     wire(config, Parts { ground, servers, joined, ended, joining, slots: setup.slots })
 }
 
-fn wanted(config: &Config) -> Wanted {
-    let lanes_asked = if let Lanes::Fixed(lanes) = config.node.lanes { Some(lanes) } else { None };
+fn wanted(config: &Config, founding: Option<Founding>) -> Wanted {
+    let configured = if let Lanes::Fixed(lanes) = config.node.lanes { Some(lanes) } else { None };
+    let lanes_asked = founding.map(|founding| founding.lanes).or(configured);
     let auto = cpus::allowed().len().saturating_sub(1).clamp(1, AUTO_LANES_MAX);
     Wanted {
         name: config.node.name.clone(),
@@ -165,6 +186,7 @@ fn wanted(config: &Config) -> Wanted {
         lanes_asked,
         segment_bytes: config.log.segment_bytes,
         now_ns: Clock.realtime_ns(),
+        founding,
     }
 }
 
@@ -273,10 +295,12 @@ fn watched(config: &Config, ground: &Ground, servers: &Servers, joining: &Joinin
         unobserved: Mutex::new(state.unobserved.clone()),
         warnings: Mutex::new(Vec::new()),
         ready_ns: AtomicU64::new(0),
+        cluster: joining.cluster.clone(),
+        seen: joining.seen.clone(),
     })
 }
 
 /// The store that the gateway serves, made on the gateway's thread.
 pub fn store(lanes: Vec<Lane<LaneDisk>>, commits: Wake, watched: &Watched) -> LaneStore<LaneDisk> {
-    LaneStore::new(lanes, commits, watched.reads.clone())
+    LaneStore::new(lanes, commits, watched.reads.clone(), watched.cluster.clone())
 }

@@ -21,6 +21,19 @@ pub struct Wanted {
     pub segment_bytes: u64,
     /// Nanoseconds since 1970.
     pub now_ns: u64,
+    /// What the other node of the pair has founded, where there is one.
+    pub founding: Option<Founding>,
+}
+
+/// What both nodes of a pair have in common, by the register.
+#[derive(Debug, Clone, Copy)]
+pub struct Founding {
+    /// The pair's identity.
+    pub pair: PairId,
+    /// Lanes.
+    pub lanes: u32,
+    /// Bytes of a segment.
+    pub segment_bytes: u64,
 }
 
 /// A directory's superblock with its file.
@@ -110,7 +123,7 @@ fn format(volume: &Volume, wanted: &Wanted, path: &str) -> Result<Directory, Fai
     }
     let state = Superblock {
         generation: 0,
-        pair: PairId(random_u128()?),
+        pair: wanted.founding.map_or_else(|| random_u128().map(PairId), |founding| Ok(founding.pair))?,
         node_id: random_u128()?,
         incarnation: random_u128()?,
         name: wanted.name.clone(),
@@ -122,6 +135,7 @@ fn format(volume: &Volume, wanted: &Wanted, path: &str) -> Result<Directory, Fai
         needs_repair: false,
         stopped_cleanly: true,
         register_version: 0,
+        arbiter: 0,
         created_ns: wanted.now_ns,
         unobserved: Vec::new(),
     };
@@ -151,6 +165,18 @@ impl Directory {
         self.state.stopped_cleanly = false;
         self.write()?;
         Ok(epoch)
+    }
+
+    /// Begins an epoch that was taken and promised already; durable when this returns, and nothing may be appended in it before.
+    ///
+    /// # Errors
+    /// The superblock cannot be written.
+    pub fn begin_epoch(&mut self, epoch: Epoch, starts: Vec<u64>) -> Result<(), Failure> {
+        self.state.promised_epoch = self.state.promised_epoch.max(epoch);
+        self.state.last_epoch = epoch;
+        self.state.last_epoch_start = starts;
+        self.state.stopped_cleanly = false;
+        self.write()
     }
 
     /// The books resume at the last durable block, of `last_ns`; from there until the sockets were bound nobody counted.

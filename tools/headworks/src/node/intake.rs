@@ -148,18 +148,17 @@ impl Intake {
         Ok((Intake { lanes: started }, warnings))
     }
 
-    /// Ends the loops: sockets are drained, what was received is sealed, and the log loop is told each lane's final counters.
+    /// Ends the loops: sockets are drained as long as `stop` says, and what was received is sealed. The final counters of each
+    /// lane.
     ///
     /// # Errors
     /// A loop is not to be reached: a bug.
-    pub fn stop(self, log: &LogLine) -> Result<(), Failure> {
-        for (lane, (handle, wake, mut stop)) in self.lanes.into_iter().enumerate() {
-            stop.send(Stop).map_err(|_| Failure::new(Reason::Bug, "an ingest loop was told to stop twice"))?;
+    pub fn stop(mut self, stop: Stop) -> Result<Vec<[u64; COUNTERS]>, Failure> {
+        for (_, wake, sender) in &mut self.lanes {
+            sender.send(stop).map_err(|_| Failure::new(Reason::Bug, "an ingest loop was told to stop twice"))?;
             wake.wake();
-            let ended = join(handle, "an ingest loop");
-            log.order(Control::Close { lane, counters: ended.counters })?;
         }
-        Ok(())
+        Ok(self.lanes.into_iter().map(|(handle, _, _)| join(handle, "an ingest loop").counters).collect())
     }
 }
 

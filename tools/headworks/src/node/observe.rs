@@ -1,5 +1,6 @@
 //! What the node shows of itself: ledger, status, metrics. Every answer is made of published counters; nothing waits.
 
+use headworks_gateway::cluster::Cluster;
 use headworks_gateway::http::Observed;
 use headworks_gateway::http::report::{
     CauseCount, HistogramReport, LaneLedger, LanePosition, LaneRatio, LaneStatus, LedgerReport, ListenerImbalance, ListenerLaneCount,
@@ -11,6 +12,8 @@ use headworks_io::{Clock, Volume};
 use headworks_lane::{Gauges, Snapshot};
 use headworks_ledger::{Book, Counts};
 use headworks_log::LaneView;
+use headworks_replicator::link::host::Seen;
+use headworks_replicator::shard::Role;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -65,6 +68,10 @@ pub struct Watched {
     pub warnings: Mutex<Vec<String>>,
     /// 0 before the node is ready and once it drains; else when it became so, in ns since 1970.
     pub ready_ns: AtomicU64,
+    /// The brokers, as clients are told.
+    pub cluster: Cluster,
+    /// How the pair stands, where there is one.
+    pub seen: Option<Arc<Mutex<Seen>>>,
 }
 
 impl WatchedLane {
@@ -82,6 +89,16 @@ impl Watched {
     /// The epoch in which the node appends, or that it follows.
     fn epoch(&self) -> u64 {
         self.lanes.iter().map(|lane| u64::from(lane.view.epoch().0)).max().unwrap_or(0)
+    }
+
+    /// What the node is: `single`, or in a pair `starting`, `standby`, `primary`.
+    fn role(&self) -> &'static str {
+        let Some(seen) = &self.seen else { return "single" };
+        match seen.lock().unwrap_or_else(PoisonError::into_inner).role {
+            Some(Role::Standby) => "standby",
+            Some(Role::Primary(_)) => "primary",
+            Some(Role::Starting | Role::Taking(_) | Role::Ended) | None => "starting",
+        }
     }
 
     fn since_ns(&self) -> u64 {
@@ -175,7 +192,7 @@ impl Observed for Observer {
         StatusReport {
             node: watched.node.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
-            role: "single".into(),
+            role: watched.role().into(),
             epoch: watched.epoch(),
             ready: self.ready().is_ok(),
             uptime_seconds: now_ns.saturating_sub(watched.since_ns()) / 1_000_000_000,
@@ -241,7 +258,7 @@ impl Observed for Observer {
             consumed_bytes: watched.reads.read_bytes(),
             copied_bytes: watched.reads.copied_bytes(),
             log_positions: watched.lanes.iter().flat_map(positions).collect(),
-            role: "single".into(),
+            role: watched.role().into(),
             epoch: watched.epoch(),
             ledger_imbalance: books
                 .iter()

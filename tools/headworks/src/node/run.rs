@@ -15,16 +15,19 @@ use super::directory;
 use super::failure::Failure;
 use super::intake::{Beginning, Intake, LaneIntake, LogLine};
 use super::observe::{Observer, Watched};
+use super::preflight::Warning;
 use super::sockets::{Servers, Sockets};
 use super::{memory, preflight};
 use crate::config::{self, Config};
 use headworks_format::block::COUNTERS;
+use headworks_gateway::cluster::Cluster;
 use headworks_gateway::lanes::Lane;
 use headworks_gateway::{Advertised, GatewayParts, Identity, Limits, serve};
+use headworks_ingest::turn::Stop;
 use headworks_io::fatal::{Reason, fatal};
 use headworks_io::uring::Registered;
 use headworks_io::{Clock, Policy, Volume, Wake, cpus};
-use headworks_lane::{LaneDisk, LogLoop, LoopParts, LoopSetup, Part};
+use headworks_lane::{Control, LaneDisk, Led, LogLoop, LoopParts, LoopSetup, Part};
 use headworks_ring::Filler;
 use nix::sys::signal::{SigSet, Signal};
 use std::net::{SocketAddr, TcpListener};
@@ -41,13 +44,17 @@ const SPINS: u32 = 2000;
 /// # Errors
 /// What kept it from starting, or from stopping cleanly.
 pub fn run(config: &Config) -> Result<(), Failure> {
-    if config.pair.is_some() {
-        let text =
-            "the roles of a pair are not built into this release: remove [pair] and [arbiter]; `headworks check-config` reads them already";
-        return Err(Failure::new(Reason::Config, text));
-    }
     let signals = block_signals()?;
-    let mut warnings = preflight::preflight()?;
+    let warnings = preflight::preflight()?;
+    match (&config.pair, &config.arbiter) {
+        (Some(pair), Some(arbiter)) => super::pair::run(config, pair, arbiter, &signals, warnings),
+        // One without the other is refused when the configuration is checked.
+        _ => run_alone(config, &signals, warnings),
+    }
+}
+
+/// One node: it leads from its first moment on.
+fn run_alone(config: &Config, signals: &SigSet, mut warnings: Vec<Warning>) -> Result<(), Failure> {
     let volume = Arc::new(Volume::lock(&config.node.data[0])?);
     let lanes = directory::read(&volume).map_or_else(|_| assemble::lanes_wanted(config), |state| state.lanes);
     // Before recovery, so that what is sent meanwhile waits in the sockets.
@@ -58,17 +65,16 @@ pub fn run(config: &Config) -> Result<(), Failure> {
     let opened = ground.recover(&config, Part::Alone)?;
     let epoch = ground.directory.take_epoch(assemble::epoch_seen(&opened), assemble::ends(&opened))?;
     ground.directory.note_unobserved(assemble::newest_ns(&opened), sockets.bound_ns);
-    let joining = Joining { part: Part::Alone, epoch, since_ns: sockets.bound_ns, shipper: None };
-    let mut node = Node::start(config.clone(), assemble::assemble(&config, ground, servers, opened, joining)?)?;
+    let joining = Joining { part: Part::Alone, epoch, since_ns: sockets.bound_ns, shipper: None, cluster: Cluster::default(), seen: None };
+    let (mut node, _) = Node::start(config.clone(), assemble::assemble(&config, ground, servers, opened, joining)?)?;
     let beginnings = node.fillers.drain(..).map(|(filler, counters)| Beginning { filler, counters }).collect();
     node.take_in(&sockets, beginnings)?;
     node.serve()?;
     // The interval in which nobody listened is written down now that it has ended.
     node.ground.directory.write()?;
-    node.announce();
+    node.announce(true);
 
-    let signal = signals.wait().map_err(|error| Failure::new(Reason::Kernel, format!("cannot wait for signals: {error}")))?;
-    tracing::info!(%signal, "draining");
+    wait_for_signal(signals)?;
     node.stop()
 }
 
@@ -88,6 +94,9 @@ pub struct Node {
     pub fillers: Vec<(Filler, [u64; COUNTERS])>,
     intakes: Vec<LaneIntake>,
     intake: Option<Intake>,
+    /// Whether an intake has been stopped for good.
+    has_stopped: bool,
+    identity: Identity,
     log: JoinHandle<u64>,
     serving: Option<Serving>,
     gateway: Option<(tokio::sync::oneshot::Sender<()>, JoinHandle<()>)>,
@@ -105,15 +114,32 @@ impl Node {
     ///
     /// # Errors
     /// io_uring, memory or a thread is not to be had.
-    pub fn start(config: Config, assembly: Assembly) -> Result<Node, Failure> {
-        let Assembly { log, line, led: _, intakes, fillers, lanes, commits, servers, watched, mut ground, slots } = assembly;
+    pub fn start(config: Config, assembly: Assembly) -> Result<(Node, mpsc::Receiver<Led>), Failure> {
+        let Assembly { log, line, led, intakes, fillers, lanes, commits, servers, watched, mut ground, slots } = assembly;
         let limits = Limits::default();
         tracing::info!("{}", memory::describe(&memory::sum(intakes.len(), slots, &config, &limits)));
         let placement = Placement::of(intakes.len(), &config);
         let (log, unregistered) = start_log(&placement, log)?;
         ground.warnings.extend(unregistered.map(|error| preflight::unregistered(&error)));
+        let identity = identity(&config, &servers.kafka, &ground)?;
         let serving = Some(Serving { servers, lanes, commits });
-        Ok(Node { config, placement, limits, watched, line, ground, fillers, intakes, intake: None, log, serving, gateway: None })
+        let node = Node {
+            config,
+            placement,
+            limits,
+            watched,
+            line,
+            ground,
+            fillers,
+            intakes,
+            intake: None,
+            has_stopped: false,
+            identity,
+            log,
+            serving,
+            gateway: None,
+        };
+        Ok((node, led))
     }
 
     /// Begins to take in from senders.
@@ -136,16 +162,35 @@ impl Node {
     /// The gateway's thread is not to be had.
     pub fn serve(&mut self) -> Result<(), Failure> {
         let serving = self.serving.take().ok_or_else(|| Failure::new(Reason::Bug, "the gateway was started twice"))?;
-        let identity = identity(&self.config, &serving.servers.kafka, self.ground.directory.state.pair.0)?;
         let (stop, stopped) = tokio::sync::oneshot::channel();
-        let gateway = start_gateway(serving, Arc::clone(&self.watched), identity, self.limits, stopped)?;
+        let gateway = start_gateway(serving, Arc::clone(&self.watched), self.identity.clone(), self.limits, stopped)?;
         self.gateway = Some((stop, gateway));
         Ok(())
     }
 
-    /// Says on standard output that everything serves.
-    pub fn announce(&self) {
-        announce(&self.config, &self.watched);
+    /// Says that everything serves; on standard output the first time.
+    pub fn announce(&self, is_first: bool) {
+        announce(&self.config, &self.watched, is_first);
+    }
+
+    /// Where clients are told to connect.
+    #[must_use]
+    pub fn advertised(&self) -> &Advertised {
+        &self.identity.advertised
+    }
+
+    /// Whether the intake was stopped for another node to take over.
+    #[must_use]
+    pub fn has_stopped_taking_in(&self) -> bool {
+        self.has_stopped
+    }
+
+    /// Stops the intake for good, apart from the node: what is returned does it, on any thread, and ends when nothing more is
+    /// appended.
+    pub fn stop_taking_in(&mut self, drain_ns_max: u64) -> impl FnOnce() -> Result<(), Failure> + Send + use<> {
+        self.has_stopped = true;
+        let intake = self.intake.take();
+        move || intake.map_or(Ok(()), |intake| intake.stop(Stop { drain_ns_max }).map(drop))
     }
 
     /// Drains and ends, in order.
@@ -155,8 +200,10 @@ impl Node {
     pub fn stop(mut self) -> Result<(), Failure> {
         notify(&[sd_notify::NotifyState::Stopping]);
         self.watched.ready_ns.store(0, Ordering::Release);
-        if let Some(intake) = self.intake.take() {
-            intake.stop(&self.line)?;
+        let lanes = self.watched.lanes.len();
+        let counters = self.intake.take().map_or_else(|| Ok(vec![[0; COUNTERS]; lanes]), |intake| intake.stop(Stop::DRAINED))?;
+        for (lane, counters) in counters.into_iter().enumerate() {
+            self.line.order(Control::Close { lane, counters })?;
         }
         let abandoned = join(self.log, "the log loop");
         if let Some((stop, gateway)) = self.gateway.take() {
@@ -176,6 +223,16 @@ impl Node {
         }
         Ok(())
     }
+}
+
+/// Waits for the signal that ends the node.
+///
+/// # Errors
+/// It cannot be waited for.
+pub fn wait_for_signal(signals: &SigSet) -> Result<(), Failure> {
+    let signal = signals.wait().map_err(|error| Failure::new(Reason::Kernel, format!("cannot wait for signals: {error}")))?;
+    tracing::info!(%signal, "draining");
+    Ok(())
 }
 
 /// Signals go to the main thread, which waits for them; every other thread inherits the block.
@@ -286,19 +343,48 @@ fn start_gateway(
         let store = assemble::store(lanes, commits, &watched);
         // A dropped sender means that the process ends anyway.
         let shutdown = Box::pin(async move { drop(stopped.await) });
-        let parts = GatewayParts { kafka, http, store, observed: Observer(watched), identity, limits, shutdown };
+        let parts = GatewayParts {
+            kafka,
+            http,
+            store,
+            observed: Observer(Arc::clone(&watched)),
+            identity,
+            cluster: watched.cluster.clone(),
+            limits,
+            shutdown,
+        };
         runtime.block_on(serve(parts)).unwrap_or_else(|error| fatal(Reason::Kernel, error.to_string()));
     })
 }
 
-fn identity(config: &Config, kafka: &TcpListener, pair: u128) -> Result<Identity, Failure> {
+/// The id of a single node's broker.
+const BROKER_ALONE: i32 = 1;
+
+/// The id of a node's broker in a pair: the same for ever, and another for every node.
+#[must_use]
+pub fn broker_id(node: u128) -> i32 {
+    // Above the few low numbers that tools take for their own.
+    let folded = (node ^ (node >> 64)) & 0x3fff_ffff;
+    i32::try_from(folded).expect("30 bits") + 1000
+}
+
+fn identity(config: &Config, kafka: &TcpListener, ground: &Ground) -> Result<Identity, Failure> {
+    let state = &ground.directory.state;
+    let node_id = if config.pair.is_some() { broker_id(state.node_id) } else { BROKER_ALONE };
+    Ok(Identity { cluster_id: cluster_id(state.pair.0), node_id, advertised: advertised(config, kafka)? })
+}
+
+/// Where clients are told to connect.
+///
+/// # Errors
+/// A bound socket without an address.
+pub fn advertised(config: &Config, kafka: &TcpListener) -> Result<Advertised, Failure> {
     let bound: SocketAddr =
         kafka.local_addr().map_err(|error| Failure::new(Reason::Kernel, format!("the Kafka socket has no address: {error}")))?;
-    let advertised = config.kafka.advertise.as_ref().map_or_else(
+    Ok(config.kafka.advertise.as_ref().map_or_else(
         || Advertised { host: bound.ip().to_string(), port: bound.port() },
         |advertise| Advertised { host: advertise.host.clone(), port: if advertise.port == 0 { bound.port() } else { advertise.port } },
-    );
-    Ok(Identity { cluster_id: cluster_id(pair), node_id: 1, advertised })
+    ))
 }
 
 /// The pair's identity as Kafka writes cluster ids: 22 characters of URL-safe base64.
@@ -322,7 +408,7 @@ fn warn(watched: &Watched, warnings: &[preflight::Warning]) {
 }
 
 /// The one line on standard output, and three to try.
-fn announce(config: &Config, watched: &Watched) {
+fn announce(config: &Config, watched: &Watched, is_first: bool) {
     watched.ready_ns.store(Clock.realtime_ns(), Ordering::Release);
     let mut line = format!("ready node={}", config.node.name);
     let mut kinds = Vec::new();
@@ -332,7 +418,9 @@ fn announce(config: &Config, watched: &Watched) {
         let key = if first { listener.kind.clone() } else { format!("{}.{}", listener.kind, listener.name) };
         line.push_str(&format!(" {key}={}", listener.address));
     }
-    println!("{line} data={}", config.node.data[0].display());
+    if is_first {
+        println!("{line} data={}", config.node.data[0].display());
+    }
     let address =
         |kind: &str| watched.listeners.iter().find(|listener| listener.kind == kind).map_or("-", |listener| listener.address.as_str());
     let (host, port) = address("udp").rsplit_once(':').unwrap_or(("-", "-"));

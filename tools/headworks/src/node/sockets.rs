@@ -44,7 +44,10 @@ impl Servers {
     /// # Errors
     /// A port that cannot be had, with its name and what to do.
     pub fn bind(config: &Config) -> Result<Servers, Failure> {
-        Ok(Servers { kafka: server(config.kafka.address, "kafka", "--set kafka.address=HOST:PORT")?, http: server(config.http.address, "http", "--set http.address=HOST:PORT")? })
+        Ok(Servers {
+            kafka: server(config.kafka.address, "kafka", "--set kafka.address=HOST:PORT")?,
+            http: server(config.http.address, "http", "--set http.address=HOST:PORT")?,
+        })
     }
 
     fn status(&self) -> Result<Vec<ListenerStatus>, Failure> {

@@ -1,0 +1,434 @@
+//! The node around the pair's loop: what is done when the machine orders it. It lives on the thread `hw-pair`.
+//!
+//! ```text
+//! Closed ── open ──► Running, follows ── lead ──► Running, leads
+//!    └────────────── lead ──────────────────────────┘                 nothing leads back: a node starts over
+//! ```
+
+use super::restart;
+use crate::config::Config;
+use crate::node::assemble::{self, Assembly, Ground, Joining};
+use crate::node::failure::Failure;
+use crate::node::intake::{self, Beginning};
+use crate::node::run::{Node, spawn};
+use crate::node::sockets::{Servers, Sockets};
+use headworks_format::Epoch;
+use headworks_format::checkpoint::Partition;
+use headworks_gateway::cluster::{Broker, Cluster, Taken};
+use headworks_io::fatal::{Reason, fatal};
+use headworks_io::{Clock, Wake};
+use headworks_lane::{Control, Grow, LaneDisk, LaneParts, Led, Part};
+use headworks_log::LaneView;
+use headworks_log::view::PartitionView;
+use headworks_replicator::event::{Event, Halt, Kept, Note, StartOver};
+use headworks_replicator::link::host::{Host, LaneLog, Peer, Seen};
+use headworks_replicator::message::End;
+use headworks_ring::Filler;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
+
+/// How long the log loop may take to make durable what was followed.
+const LED_MAX: Duration = Duration::from_secs(30);
+/// How long packets that wait in sockets are drained when another node takes over.
+const HANDOVER_DRAIN_NS: u64 = 5_000_000;
+
+/// How a stop and the loop tell each other.
+#[derive(Debug, Default)]
+pub struct Stopping {
+    /// The loop is to end.
+    pub is_over: AtomicBool,
+    /// A stop has asked for a handover: whoever would start over ends instead.
+    pub hands_over: AtomicBool,
+    /// That handover is not possible, or is done.
+    pub is_handed: AtomicBool,
+}
+
+/// What stays the same whatever the node is.
+pub struct Common {
+    /// What it was told, with its ports settled.
+    pub config: Config,
+    /// Settings that were picked at start.
+    pub settled: Vec<String>,
+    /// How a stop and the loop tell each other.
+    pub stopping: Arc<Stopping>,
+    /// What happens in the node.
+    pub events: mpsc::Receiver<Event>,
+    /// The other end.
+    pub tell: mpsc::Sender<Event>,
+    /// Wakes the loop.
+    pub wake: Wake,
+    /// The brokers as clients are told.
+    pub cluster: Cluster,
+    /// How the pair stood last, for who watches.
+    pub seen: Arc<Mutex<Seen>>,
+}
+
+/// A node whose lanes are recovered and closed.
+pub struct Closed {
+    /// The directory.
+    pub ground: Ground,
+    /// Where clients come in.
+    pub servers: Servers,
+    /// The lanes.
+    pub opened: Vec<LaneParts>,
+}
+
+enum State {
+    Closed(Box<Closed>),
+    Running(Box<Running>),
+    /// Between two states; nobody sees it.
+    Changing,
+}
+
+struct Running {
+    node: Node,
+    led: mpsc::Receiver<Led>,
+    logs: Vec<(Arc<LaneView>, Arc<LaneDisk>, headworks_ring::Readers)>,
+}
+
+/// See the module.
+pub struct PairHost {
+    common: Common,
+    state: State,
+    is_announced: bool,
+    epoch: Epoch,
+}
+
+impl PairHost {
+    /// Over closed lanes.
+    #[must_use]
+    pub fn new(common: Common, closed: Closed) -> PairHost {
+        PairHost { common, state: State::Closed(Box::new(closed)), is_announced: restart::has_started_over(), epoch: Epoch(0) }
+    }
+
+    /// The node that runs, if one does, for an orderly stop.
+    #[must_use]
+    pub fn into_node(self) -> Option<Node> {
+        match self.state {
+            State::Running(running) => Some(running.node),
+            State::Closed(_) | State::Changing => None,
+        }
+    }
+
+    fn closed(&mut self) -> &mut Closed {
+        match &mut self.state {
+            State::Closed(closed) => closed,
+            State::Running(_) | State::Changing => fatal(Reason::Bug, "a lane was to be changed while it is open"),
+        }
+    }
+
+    fn running(&mut self) -> &mut Running {
+        match &mut self.state {
+            State::Running(running) => running,
+            State::Closed(_) | State::Changing => fatal(Reason::Bug, "the lanes are not open"),
+        }
+    }
+
+    fn ground(&mut self) -> &mut Ground {
+        match &mut self.state {
+            State::Closed(closed) => &mut closed.ground,
+            State::Running(running) => &mut running.node.ground,
+            State::Changing => fatal(Reason::Bug, "the node is changing"),
+        }
+    }
+
+    /// Joins the lanes and starts the log loop and the gateway.
+    fn start(&mut self, part: Part, epoch: Epoch) -> Result<(), Failure> {
+        let State::Closed(closed) = std::mem::replace(&mut self.state, State::Changing) else {
+            return Err(Failure::new(Reason::Bug, "the lanes were opened twice"));
+        };
+        let Closed { ground, servers, opened } = *closed;
+        let joining = Joining {
+            part,
+            epoch,
+            since_ns: Clock.realtime_ns(),
+            shipper: Some(self.common.wake.clone()),
+            cluster: self.common.cluster.clone(),
+            seen: Some(Arc::clone(&self.common.seen)),
+        };
+        let assembly: Assembly = assemble::assemble(&self.common.config, ground, servers, opened, joining)?;
+        let logs = assembly.lanes.iter().map(|lane| (Arc::clone(&lane.view), Arc::clone(&lane.disk), lane.readers.clone())).collect();
+        let (mut node, led) = Node::start(self.common.config.clone(), assembly)?;
+        node.serve()?;
+        self.state = State::Running(Box::new(Running { node, led, logs }));
+        Ok(())
+    }
+
+    /// Follows from now on.
+    fn follow(&mut self) -> Result<(Vec<Filler>, Wake), Failure> {
+        let epoch = assemble::epoch_seen(&self.closed().opened);
+        self.start(Part::Follower, epoch)?;
+        let running = self.running();
+        let fillers = running.node.fillers.drain(..).map(|(filler, _)| filler).collect();
+        let log = running.node.line.wake.clone();
+        self.announce();
+        Ok((fillers, log))
+    }
+
+    /// Leads from now on, from closed lanes.
+    fn lead_from_closed(&mut self, epoch: Epoch) -> Result<Vec<u64>, Failure> {
+        let closed = self.closed();
+        let (ends, newest_ns) = (assemble::ends(&closed.opened), assemble::newest_ns(&closed.opened));
+        let lanes = closed.ground.directory.state.lanes;
+        let taken: Vec<Taken> = closed.opened.iter().map(|lane| taken(&lane.recovered.producers, lane.recovered.next)).collect();
+        let directory = &mut closed.ground.directory;
+        directory.begin_epoch(epoch, ends.clone())?;
+        let mut warnings = Vec::new();
+        let sockets = Sockets::bind(&self.common.config, lanes, &mut warnings)?;
+        self.closed().ground.directory.note_unobserved(newest_ns, sockets.bound_ns);
+        self.start(Part::Primary, epoch)?;
+        let running = self.running();
+        running.node.ground.warnings.extend(warnings);
+        let beginnings = running.node.fillers.drain(..).map(|(filler, counters)| Beginning { filler, counters }).collect();
+        self.take_in(&sockets, beginnings, taken)?;
+        Ok(ends)
+    }
+
+    /// Leads from now on, from lanes that followed.
+    fn lead_from_following(&mut self, epoch: Epoch, fillers: Vec<Filler>) -> Result<Vec<u64>, Failure> {
+        let lanes = fillers.len();
+        let running = self.running();
+        for lane in 0..lanes {
+            running.node.line.order(Control::Lead { lane, epoch })?;
+        }
+        let mut led: Vec<Led> = Vec::with_capacity(lanes);
+        while led.len() < lanes {
+            let one = running.led.recv_timeout(LED_MAX);
+            led.push(one.map_err(|_| Failure::new(Reason::Storage, "what was followed was not durable within 30 s; check the disk"))?);
+        }
+        led.sort_unstable_by_key(|led| led.lane);
+        let ends: Vec<u64> = led.iter().map(|led| led.next).collect();
+        running.node.ground.directory.begin_epoch(epoch, ends.clone())?;
+        let views: Vec<Arc<LaneView>> = running.logs.iter().map(|(view, _, _)| Arc::clone(view)).collect();
+        let line = running.node.line.clone();
+        intake::ensure_streams(&self.common.config, &views, &line)?;
+        let mut warnings = Vec::new();
+        let sockets = Sockets::bind(&self.common.config, u32::try_from(lanes).expect("at most 64 lanes"), &mut warnings)?;
+        let taken = led.iter().map(|led| taken(&led.producers, led.next)).collect();
+        let beginnings = fillers.into_iter().zip(&led).map(|(filler, led)| Beginning { filler, counters: led.counters }).collect();
+        self.running().node.ground.warnings.extend(warnings);
+        self.take_in(&sockets, beginnings, taken)?;
+        Ok(ends)
+    }
+
+    fn take_in(&mut self, sockets: &Sockets, beginnings: Vec<Beginning>, taken: Vec<Taken>) -> Result<(), Failure> {
+        let running = self.running();
+        running.node.watched.since_ns.store(sockets.bound_ns, Ordering::Release);
+        running.node.take_in(sockets, beginnings)?;
+        self.common.cluster.begin_to_lead(taken);
+        Ok(())
+    }
+
+    /// Says that the node serves, once in the life of the process and of those that it has replaced.
+    fn announce(&mut self) {
+        let is_first = !std::mem::replace(&mut self.is_announced, true);
+        self.running().node.announce(is_first);
+    }
+}
+
+fn taken(producers: &[headworks_format::checkpoint::Producer], next: u64) -> Taken {
+    Taken { producers: producers.to_vec(), next }
+}
+
+/// Ends the process where going on would be wrong.
+fn done<T>(result: Result<T, Failure>) -> T {
+    result.unwrap_or_else(|failure| fatal(failure.reason, failure.text))
+}
+
+impl Host for PairHost {
+    type Disk = LaneDisk;
+
+    fn log(&self, lane: u32) -> LaneLog<LaneDisk> {
+        let at = lane as usize;
+        match &self.state {
+            State::Closed(closed) => done(closed.ground.closed_log(&closed.opened[at])),
+            State::Running(running) => {
+                let (view, disk, readers) = &running.logs[at];
+                let end = End { sequence: view.positions.durable.load(), chain: headworks_format::Chain::START };
+                let committed = view.positions.committed.load();
+                LaneLog { view: Arc::clone(view), disk: Arc::clone(disk), readers: Some(readers.clone()), end, committed }
+            }
+            State::Changing => fatal(Reason::Bug, "the node is changing"),
+        }
+    }
+
+    fn introduction(&self) -> (String, String) {
+        let name = self.common.config.node.name.clone();
+        let address = match &self.state {
+            State::Closed(closed) => crate::node::run::advertised(&self.common.config, &closed.servers.kafka),
+            State::Running(running) => Ok(running.node.advertised().clone()),
+            State::Changing => fatal(Reason::Bug, "the node is changing"),
+        };
+        let advertised = done(address);
+        (name, format!("{}:{}", advertised.host, advertised.port))
+    }
+
+    fn met(&mut self, peer: Peer) {
+        if let Some((host, port)) = peer.address.rsplit_once(':')
+            && let Ok(port) = port.parse()
+        {
+            let id = crate::node::run::broker_id(peer.member.node);
+            self.common.cluster.met(Broker { id, host: host.into(), port });
+            done(self.ground().remember_peer(&peer));
+        }
+    }
+
+    fn persist(&mut self, kept: &Kept) {
+        let directory = &mut self.ground().directory;
+        directory.state.promised_epoch = directory.state.promised_epoch.max(kept.promised);
+        directory.state.register_version = kept.register_version;
+        directory.state.arbiter = kept.arbiter;
+        directory.state.needs_repair |= kept.needs_repair;
+        done(directory.write());
+    }
+
+    fn cut(&mut self, lane: u32, to: End) {
+        let config = self.common.config.clone();
+        let closed = self.closed();
+        done(closed.ground.cut(&config, &mut closed.opened[lane as usize], to));
+    }
+
+    fn restart(&mut self, lane: u32, from: End) {
+        let config = self.common.config.clone();
+        let closed = self.closed();
+        done(closed.ground.restart(&config, &mut closed.opened[lane as usize], from));
+    }
+
+    fn open(&mut self) -> (Vec<Filler>, Wake) {
+        let followed = self.follow();
+        done(followed)
+    }
+
+    fn grow(&mut self, lane: u32, partition: Partition) -> Result<(), Partition> {
+        let view = PartitionView::of(&partition);
+        let line = &self.running().node.line;
+        let mut grow = line.grow.lock().unwrap_or_else(PoisonError::into_inner);
+        grow.send(Grow { lane: lane as usize, partition, view }).map_err(|full| full.0.partition)
+    }
+
+    fn lead(&mut self, epoch: Epoch, fillers: Option<Vec<Filler>>) -> Vec<u64> {
+        self.epoch = epoch;
+        tracing::info!(%epoch, "leading");
+        let led = match fillers {
+            Some(fillers) => self.lead_from_following(epoch, fillers),
+            None => self.lead_from_closed(epoch),
+        };
+        done(led)
+    }
+
+    fn serve(&mut self, epoch: Epoch) {
+        if self.common.stopping.is_handed.load(Ordering::Acquire) {
+            return;
+        }
+        if self.running().node.has_stopped_taking_in() {
+            // A handover was taken back: the intake begins anew with the process.
+            return self.start_over(StartOver::Deposed);
+        }
+        tracing::info!(%epoch, "serving");
+        self.announce();
+        let written = self.ground().directory.write();
+        done(written);
+    }
+
+    fn stop_serving(&mut self) {
+        self.common.cluster.stop_leading();
+    }
+
+    fn stop_intake(&mut self) {
+        self.common.cluster.stop_leading();
+        let stop = self.running().node.stop_taking_in(HANDOVER_DRAIN_NS);
+        let (tell, wake) = (self.common.tell.clone(), self.common.wake.clone());
+        let stopped = spawn("hw-handover", move || {
+            done(stop());
+            // The loop may have ended.
+            drop(tell.send(Event::IntakeStopped));
+            wake.wake();
+        });
+        drop(done(stopped));
+    }
+
+    fn start_over(&mut self, why: StartOver) {
+        if self.common.stopping.hands_over.load(Ordering::Acquire) {
+            self.common.stopping.is_handed.store(true, Ordering::Release);
+            return;
+        }
+        tracing::warn!(?why, "starting over");
+        restart::start_over(&self.common.settled)
+    }
+
+    fn halt(&mut self, why: &Halt) {
+        done(Err(explain(why)))
+    }
+
+    fn note(&mut self, note: &Note) {
+        match note {
+            Note::Paired => {
+                self.common.cluster.set_paired(true);
+                tracing::info!("in sync: records are committed once they are durable on both nodes");
+            }
+            Note::Alone => {
+                self.common.cluster.set_paired(false);
+                tracing::error!("alone: records are committed once they are durable here only, until the other node is in sync again");
+            }
+            Note::NoHandover => {
+                self.common.stopping.is_handed.store(true, Ordering::Release);
+                tracing::warn!("no handover now: the other node is not in sync");
+            }
+            other => tracing::warn!(note = ?other, "pair"),
+        }
+    }
+
+    fn say(&mut self, text: &str) {
+        tracing::warn!("{text}");
+    }
+
+    fn next(&mut self) -> Option<Event> {
+        self.common.events.try_recv().ok()
+    }
+
+    fn show(&mut self, seen: &Seen) {
+        let mut shown = self.common.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if *shown != *seen {
+            shown.clone_from(seen);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.common.stopping.is_over.load(Ordering::Acquire)
+    }
+}
+
+fn explain(why: &Halt) -> Failure {
+    match why {
+        Halt::StorageFault => Failure::new(Reason::Storage, "the disk has failed; this node does not lead again before it is repaired"),
+        Halt::OtherPair => Failure::new(
+            Reason::Config,
+            "the register, or the other node, belongs to another pair than this directory; point [arbiter] and [pair] at this pair, or \
+                start with a new directory",
+        ),
+        Halt::Unequal => Failure::new(
+            Reason::Config,
+            "the other node has other lanes or another segment size than this directory, so the two logs cannot be the same; start this \
+                node with a new directory, which takes both from the register",
+        ),
+        Halt::CutBelowCommitted { lane, to, committed } => Failure::new(
+            Reason::Storage,
+            format!(
+                "lane {lane}: the primary's log ends at block {to}, and blocks below {committed} were committed here: the arbiter or a disk \
+                    has lied. Nothing was changed; compare both directories with `headworks verify` before anything is started"
+            ),
+        ),
+        Halt::NothingInCommon { lane } => Failure::new(
+            Reason::Storage,
+            format!(
+                "lane {lane}: the two logs differ where their histories say that they do not; nothing was changed. `headworks verify` both"
+            ),
+        ),
+        Halt::RestartInSync { lane } => Failure::new(
+            Reason::Storage,
+            format!("lane {lane}: this node is in sync by the register, and what it lacks is gone at the primary; nothing was changed"),
+        ),
+        Halt::EpochsEnd => Failure::new(Reason::Storage, "epochs are used up; export the data and start a new pair"),
+    }
+}

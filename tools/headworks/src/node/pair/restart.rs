@@ -1,0 +1,49 @@
+//! Starting over: the process replaces itself. A node that was deposed, or whose log must be cut, keeps nothing in memory that
+//! could still act on what it believed; it begins as it does after a crash, with the same arguments.
+
+use crate::node::failure::Failure;
+use headworks_io::fatal::{Reason, fatal};
+use headworks_io::{Volume, VolumeError};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// (Without the prefix of settings.) Set in the environment of a process that has started over: its ready line stands on standard output already.
+const STARTED_OVER: &str = "HW_STARTED_OVER";
+/// How long the writes of the process before may hold the directory's lock.
+const LOCK_MAX: Duration = Duration::from_secs(10);
+
+/// Whether this process has started over.
+#[must_use]
+pub fn has_started_over() -> bool {
+    std::env::var_os(STARTED_OVER).is_some()
+}
+
+/// Replaces the process by itself. `settled` are settings that were picked at start and have to stay.
+pub fn start_over(settled: &[String]) -> ! {
+    let mut arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    // A process that has started over before carries them already.
+    for setting in settled.iter().filter(|setting| !std::env::args().any(|argument| argument == **setting)) {
+        arguments.extend(["--set".into(), setting.into()]);
+    }
+    let program = std::env::current_exe().unwrap_or_else(|error| fatal(Reason::Kernel, format!("cannot find this program: {error}")));
+    let error = Command::new(program).args(arguments).env(STARTED_OVER, "1").exec();
+    fatal(Reason::Kernel, format!("cannot start over: {error}; start the node again"))
+}
+
+/// Takes the directory's lock. Behind a start over the last writes may still hold it.
+///
+/// # Errors
+/// It is held by another process, or cannot be taken.
+pub fn lock(data: &Path) -> Result<Volume, Failure> {
+    let since = Instant::now();
+    loop {
+        match Volume::lock(data) {
+            Err(VolumeError::InUse { .. }) if has_started_over() && since.elapsed() < LOCK_MAX => {
+                std::thread::park_timeout(Duration::from_millis(1));
+            }
+            locked => return Ok(locked?),
+        }
+    }
+}
