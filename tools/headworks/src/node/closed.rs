@@ -62,7 +62,7 @@ impl Ground {
             blocks = cut.blocks,
             records = cut.records,
             copies = ?cut.copies,
-            "divergent tail: cut from the log, kept in quarantine; no acknowledged record is among them"
+            "divergent tail: cut from the log, kept in quarantine; no committed record is among them"
         );
         *lane = open_lane(&self.volume, lane.lane, &setup)?;
         if lane.recovered.next != to.sequence {

@@ -92,14 +92,15 @@ pub struct PairHost {
     common: Common,
     state: State,
     is_announced: bool,
-    epoch: Epoch,
+    /// What was said last: it is not said twice in a row.
+    noted: Option<Note>,
 }
 
 impl PairHost {
     /// Over closed lanes.
     #[must_use]
     pub fn new(common: Common, closed: Closed) -> PairHost {
-        PairHost { common, state: State::Closed(Box::new(closed)), is_announced: restart::has_started_over(), epoch: Epoch(0) }
+        PairHost { common, state: State::Closed(Box::new(closed)), is_announced: restart::has_started_over(), noted: None }
     }
 
     /// The node that runs, if one does, for an orderly stop.
@@ -308,7 +309,6 @@ impl Host for PairHost {
     }
 
     fn lead(&mut self, epoch: Epoch, fillers: Option<Vec<Filler>>) -> Vec<u64> {
-        self.epoch = epoch;
         tracing::info!(%epoch, "leading");
         let led = match fillers {
             Some(fillers) => self.lead_from_following(epoch, fillers),
@@ -362,6 +362,9 @@ impl Host for PairHost {
     }
 
     fn note(&mut self, note: &Note) {
+        if self.noted.replace(*note) == Some(*note) {
+            return;
+        }
         match note {
             Note::Paired => {
                 self.common.cluster.set_paired(true);
