@@ -71,7 +71,7 @@ impl<S: Store> Broker<S> {
     /// How far groups are behind, as many series as a scrape may have.
     #[must_use]
     pub fn lag(&self) -> Vec<ConsumerLag> {
-        let Ok(table) = self.committed.table() else { return Vec::new() };
+        let Ok(table) = self.committed.table(&self.store) else { return Vec::new() };
         let lag = |(key, entry): (Key<'_>, &Entry)| {
             let state = self.store.state(key.topic, key.partition)?;
             let records = (state.high_watermark - entry.offset).max(0);
@@ -84,7 +84,7 @@ impl<S: Store> Broker<S> {
     #[must_use]
     pub fn groups(&self) -> Vec<GroupStatus> {
         let coordinator = self.desk.coordinator();
-        let table = self.committed.table();
+        let table = self.committed.table(&self.store);
         let named = |name: &str| GroupStatus { name: name.to_owned(), state: State::Empty.name().to_owned(), ..GroupStatus::default() };
         let mut groups: BTreeMap<String, GroupStatus> = BTreeMap::new();
         for name in table.iter().flat_map(|table| table.groups()).take(self.limits.groups.groups_max) {

@@ -25,7 +25,7 @@ async fn commit(committed: &Committed, log: &MemoryLog, group: &str, offset: i64
 async fn found(log: &MemoryLog) -> BTreeMap<String, i64> {
     let committed = Committed::default();
     committed.follow(log).await.expect("read");
-    let table = committed.table().expect("all of it is known");
+    let table = committed.table(log).expect("all of it is known");
     table.entries().map(|(key, entry)| (key.group.to_owned(), entry.offset)).collect()
 }
 
