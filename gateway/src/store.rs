@@ -170,7 +170,7 @@ pub trait Store: 'static {
     fn state(&self, topic: &str, partition: i32) -> Option<PartitionState>;
 
     /// Whole record batches in offset order, beginning with the one that *contains* `offset`; each
-    /// element holds one or more whole batches. About `bytes_max` bytes, but at least one batch even
+    /// element holds one or more whole batches. At most `bytes_max` bytes, but at least one batch even
     /// if that one is larger; never one at or beyond the high watermark; empty exactly when `offset`
     /// equals it.
     ///

@@ -1,9 +1,13 @@
 //! What a fetch has gathered so far, partition by partition.
 //!
-//! Limits are soft (KIP-74): partitions are read in request order, the first batch of the first
-//! partition that has one is taken whole whatever its size, and after that reading stops where the
-//! limit of the partition, of the answer, or of the budget is used up. Without the first rule one
-//! large batch would stop a consumer for ever.
+//! Limits are soft for one batch (KIP-74): partitions are read in request order, the first batch of the
+//! first partition that has one is taken whole whatever its size, and after that only what fits into what
+//! is left of the limit of the partition, of the answer, and of the budget. Without the first rule one large
+//! batch would stop a consumer for ever. Without the second a client that sizes its receive buffer by the
+//! limit that it asked for would refuse the answer, and ask again, for ever: librdkafka does.
+//!
+//! A batch that does not fit has been read for nothing, so the gathering ends with it: the client comes
+//! again from there, and other partitions have their turn as it changes their order.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -45,6 +49,8 @@ pub struct Gathered {
     pub runs: Vec<Bytes>,
     /// Their sum.
     pub bytes: usize,
+    /// Its next batch did not fit.
+    full: bool,
     next_offset: i64,
 }
 
@@ -56,6 +62,8 @@ pub struct Gather<'a> {
     bytes: usize,
     bytes_min: usize,
     bytes_max: usize,
+    /// A batch is there that did not fit any more.
+    full: bool,
 }
 
 impl<'a> Gather<'a> {
@@ -66,7 +74,8 @@ impl<'a> Gather<'a> {
             .topics
             .iter()
             .map(|topic| GatheredTopic { name: topic.name, partitions: topic.partitions.iter().copied().map(Gathered::new).collect() });
-        Self { topics: topics.collect(), holds: Vec::new(), bytes: 0, bytes_min: unsigned(request.bytes_min).min(bytes_max), bytes_max }
+        let bytes_min = unsigned(request.bytes_min).min(bytes_max);
+        Self { topics: topics.collect(), holds: Vec::new(), bytes: 0, bytes_min, bytes_max, full: false }
     }
 
     /// Looks at every partition once and reads what the limits leave room for.
@@ -90,9 +99,15 @@ impl<'a> Gather<'a> {
                     budget.take(room_bytes)
                 };
                 if hold.bytes() > 0 || first {
-                    let read_bytes = partition.read(store, topic.name, hold.bytes()).await;
+                    let granted_bytes = hold.bytes();
+                    let own_limit = granted_bytes == partition.room_bytes();
+                    let read_bytes = partition.read(store, topic.name, granted_bytes, first).await;
                     self.bytes += read_bytes;
                     keep(&mut self.holds, hold, read_bytes);
+                    if partition.full && !own_limit {
+                        self.full = true;
+                        return;
+                    }
                 }
             }
         }
@@ -101,7 +116,7 @@ impl<'a> Gather<'a> {
     /// Whether the answer can go.
     pub fn is_enough(&self) -> bool {
         let nothing_asked = self.topics.iter().all(|topic| topic.partitions.is_empty());
-        nothing_asked || self.bytes >= self.bytes_min || self.first_error() != ErrorCode::None
+        nothing_asked || self.full || self.bytes >= self.bytes_min || self.first_error() != ErrorCode::None
     }
 
     /// The first error of any partition.
@@ -122,7 +137,7 @@ impl<'a> Gather<'a> {
 
 impl Gathered {
     fn new(asked: FetchPartition) -> Self {
-        Self { asked, error: ErrorCode::None, state: None, runs: Vec::new(), bytes: 0, next_offset: asked.offset }
+        Self { asked, error: ErrorCode::None, state: None, runs: Vec::new(), bytes: 0, full: false, next_offset: asked.offset }
     }
 
     /// Its number.
@@ -130,10 +145,10 @@ impl Gathered {
         self.asked.partition
     }
 
-    /// Brings the state up to date and says whether there is something to read. A partition in error
+    /// Brings the state up to date and says whether there is something to read. A partition that is full or in error
     /// stays as it was.
     fn has_news<S: Store>(&mut self, store: &S, topic: &str) -> bool {
-        if self.error != ErrorCode::None {
+        if self.full || self.error != ErrorCode::None {
             return false;
         }
         if !store.leads() {
@@ -163,8 +178,9 @@ impl Gathered {
         unsigned(self.asked.bytes_max).saturating_sub(self.bytes)
     }
 
-    /// Reads on from where the last read ended and returns how many bytes came.
-    async fn read<S: Store>(&mut self, store: &S, topic: &str, bytes_max: usize) -> usize {
+    /// Reads on from where the last read ended and returns how many bytes came. The log gives one batch at least: one that is larger than
+    /// `bytes_max` is taken only as the first of the answer.
+    async fn read<S: Store>(&mut self, store: &S, topic: &str, bytes_max: usize, first: bool) -> usize {
         let partition = self.asked.partition;
         let runs = match store.read(topic, partition, self.next_offset, bytes_max).await {
             Ok(runs) => runs,
@@ -173,6 +189,11 @@ impl Gathered {
                 return 0;
             }
         };
+        let read_bytes = runs.iter().map(Bytes::len).sum();
+        if !first && read_bytes > bytes_max {
+            self.full = true;
+            return 0;
+        }
         // The high watermark may have moved while the read was under way.
         let state = store.state(topic, partition).or(self.state);
         let after = runs.iter().try_fold(self.next_offset, |next, run| batch::offset_after(run, next));
@@ -190,7 +211,6 @@ impl Gathered {
         };
         self.state = state;
         self.next_offset = after;
-        let read_bytes = runs.iter().map(Bytes::len).sum();
         self.bytes += read_bytes;
         self.runs.extend(runs);
         read_bytes

@@ -183,7 +183,37 @@ async fn server_cap_holds_whatever_is_asked() {
     let request = fetch(vec![at(3, 0), at(2, 0)]).with_max_bytes(i32::MAX);
     let response = ask(&broker, 12, &request).await;
     assert_eq!(offsets(partition(&response, 0)), [0]);
-    assert_eq!(offsets(partition(&response, 1)), [0], "one batch more at most");
+    assert!(offsets(partition(&response, 1)).is_empty(), "nothing that does not fit");
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_first_batch_may_be_larger_than_the_limit() {
+    for bytes_max in (1..45_000).step_by(997) {
+        let response = fetched(&log(), 12, &fetch(vec![at(3, 0), at(2, 0), at(0, 0)]).with_max_bytes(bytes_max)).await;
+        let parts = &response.responses[0].partitions;
+        let bytes: usize = parts.iter().map(|part| part.records.as_ref().map_or(0, bytes::Bytes::len)).sum();
+        let one_alone = parts.iter().flat_map(offsets).count() == 1;
+        assert!(one_alone || bytes <= usize::try_from(bytes_max).expect("positive"), "{bytes} bytes of at most {bytes_max}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_fit_ends_the_answer_at_once_and_is_read_once() {
+    let begun = Instant::now();
+    let log = log();
+    let many = fetch(vec![at(3, 0), at(2, 0), at(2, 0), at(2, 0), at(2, 0)]).with_max_bytes(15_000).with_min_bytes(15_000);
+    let response = fetched(&log, 12, &many).await;
+    assert_eq!(begun.elapsed(), Duration::ZERO, "what is there and does not fit is no reason to wait for more");
+    assert_eq!(offsets(partition(&response, 0)), [0]);
+    assert_eq!(log.reads(), 2, "one that fits, one that does not");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_whose_own_limit_is_too_small_does_not_hold_up_the_next() {
+    let response = fetched(&log(), 12, &fetch(vec![at(0, 0), at(2, 0).with_partition_max_bytes(1), at(3, 0)])).await;
+    assert_eq!(offsets(partition(&response, 0)), [0, 1, 2, 3]);
+    assert!(offsets(partition(&response, 1)).is_empty(), "it waits until it is asked for first");
+    assert_eq!(offsets(partition(&response, 2)), [0, 1, 2]);
 }
 
 #[tokio::test(start_paused = true)]
