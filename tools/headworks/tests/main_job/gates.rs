@@ -1,4 +1,4 @@
-//! Clients as programs use them, each with a codec of its own: they write, read, and seek by time.
+//! Clients as programs use them, each with a codec of its own: they write, read, seek by time, and share a topic as a group.
 
 use crate::assert_clean;
 use crate::harness::node::Node;
@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::Arc;
 
-/// Runs a script of `tests/gates` against a node of two lanes; it must end well and say what it read.
-fn check(script: &str) {
+/// Runs a script of `tests/gates` against a node of two lanes; it must end well and say how much it read.
+fn check(script: &str, records: usize) {
     let Some(python) = std::env::var_os("HEADWORKS_PYTHON") else {
         return skip(script, "HEADWORKS_PYTHON is not set: the client is not here");
     };
@@ -24,24 +24,34 @@ fn check(script: &str) {
     // Isolated: the script's own folder is no place to import from, since a script there is named after its client.
     let output = Command::new(python).args(["-I", &path, &node.address("kafka").to_string()]).output().expect("python starts");
     assert!(output.status.success(), "{script}: {}\n{}\n{}", output.status, said(&output), node.log());
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "stored and read 2000\n");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), format!("stored and read {records}\n"));
     node.stop();
     assert_clean(&data);
 }
 
 #[test]
 fn confluent_kafka_writes_reads_and_seeks() {
-    check("confluent_kafka.py");
+    check("confluent_kafka.py", 2000);
 }
 
 #[test]
 fn kafka_python_writes_reads_and_seeks() {
-    check("kafka_python.py");
+    check("kafka_python.py", 2000);
 }
 
 #[test]
 fn aiokafka_writes_reads_and_seeks() {
-    check("aiokafka.py");
+    check("aiokafka.py", 2000);
+}
+
+#[test]
+fn kafka_python_reads_as_a_group() {
+    check("kafka_python_groups.py", 3000);
+}
+
+#[test]
+fn aiokafka_reads_as_a_group() {
+    check("aiokafka_groups.py", 3000);
 }
 
 #[tokio::test]
