@@ -62,6 +62,8 @@ pub trait Progress: Send + Sync {
     fn shared_slots(&self) -> u64;
     /// Ring slots below this number hold committed blocks.
     fn committed_slots(&self) -> u64;
+    /// Whether more is durable and not committed than may be: whoever can wait is made to, so TCP and Produce are not read.
+    fn is_backlogged(&self) -> bool;
 }
 
 /// The loop's parts, made on any thread.
@@ -86,11 +88,16 @@ pub struct IngestParts {
     pub batches: Batches,
 }
 
+/// What is asked for packets or records: whether the disk is full, and the time.
+type Source = fn(&mut IngestLoop, bool, u64) -> Offered;
+
 /// What a loop leaves behind.
 #[derive(Debug, Clone, Copy)]
 pub struct Ended {
     /// The lane's cumulative counters.
     pub counters: [u64; COUNTERS],
+    /// Blocks that it has handed to the log loop.
+    pub published: u64,
 }
 
 /// The ingest loop of one lane.
@@ -213,7 +220,8 @@ impl IngestLoop {
     fn take(&mut self, now_ns: u64) -> usize {
         let disk_full = self.progress.disk_full();
         let mut finished = 0;
-        for source in [Self::take_udp, Self::take_tcp] {
+        let sources: &[Source] = if self.progress.is_backlogged() { &[Self::take_udp] } else { &[Self::take_udp, Self::take_tcp] };
+        for source in sources {
             loop {
                 let offered = source(self, disk_full, now_ns);
                 finished += offered.finished;
@@ -237,7 +245,7 @@ impl IngestLoop {
     /// Takes batches that clients made, until there is none, the ring is full, or packets are to be looked at again.
     fn take_batches(&mut self, now_ns: u64) -> usize {
         let mut taken = 0;
-        while taken < BATCHES_A_TURN_MAX {
+        while taken < BATCHES_A_TURN_MAX && !self.progress.is_backlogged() {
             let Some(batch) = self.inbox.next() else { break };
             let Some(slot) = self.filler.claim() else {
                 self.inbox.hold(batch);
@@ -257,6 +265,16 @@ impl IngestLoop {
     fn reached(&mut self) -> Reached {
         let (peer_memory, committed) = (self.progress.shared_slots(), self.progress.committed_slots());
         Reached { durable: self.filler.released(), peer_memory, committed }
+    }
+
+    /// Whether something received waits and can be framed now.
+    fn has_work(&mut self) -> bool {
+        let takes_all = !self.progress.is_backlogged();
+        if takes_all && !self.inbox.is_empty() && !self.inbox.is_held() {
+            return true;
+        }
+        let held = self.udp.is_held() || (takes_all && (self.tcp.is_held() || self.inbox.is_held()));
+        held && self.filler.claim().is_some()
     }
 
     fn has_counts_to_tell(&mut self) -> bool {
@@ -312,8 +330,7 @@ impl IngestLoop {
         if self.wake.park()
             || seal::is_due(&self.seal_state(now_ns))
             || !self.control.is_empty()
-            || (!self.inbox.is_empty() && !self.inbox.is_held())
-            || ((self.udp.is_held() || self.tcp.is_held() || self.inbox.is_held()) && self.filler.claim().is_some())
+            || self.has_work()
             || self.has_counts_to_tell()
         {
             self.wake.unpark();
@@ -343,6 +360,6 @@ impl IngestLoop {
         }
         let now_ns = self.clock.realtime_ns();
         self.account(now_ns);
-        Ended { counters: self.counters() }
+        Ended { counters: self.counters(), published: self.filler.published() }
     }
 }

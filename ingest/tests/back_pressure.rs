@@ -35,6 +35,10 @@ impl Progress for Standing {
         0
     }
 
+    fn is_backlogged(&self) -> bool {
+        false
+    }
+
     fn committed_slots(&self) -> u64 {
         0
     }

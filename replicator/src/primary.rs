@@ -487,9 +487,8 @@ impl Shard {
         let State::Primary(primary) = &self.state else { return };
         let Some(handing) = primary.handing.filter(|handing| handing.stopped && !handing.sent) else { return };
         let Some(standby) = self.tracker.known().and_then(|register| register.standby) else { return };
-        let has = |(at, lane): (usize, &crate::shard::Lane)| {
-            lane.durable == lane.end.sequence && primary.acked(standby, at).durable >= lane.end.sequence
-        };
+        // Whether this node's own disk has it all does not matter any more, and a disk that hangs is a reason to hand over.
+        let has = |(at, lane): (usize, &crate::shard::Lane)| primary.acked(standby, at).durable >= lane.end.sequence;
         if !self.lanes.iter().enumerate().all(has) {
             return;
         }

@@ -70,6 +70,10 @@ impl Progress for LaneProgress {
         self.0.positions.shared_slots.load()
     }
 
+    fn is_backlogged(&self) -> bool {
+        false
+    }
+
     fn committed_slots(&self) -> u64 {
         self.0.positions.committed_slots.load()
     }

@@ -29,6 +29,8 @@ pub struct Gauges {
     pub ring_in_use: Arc<AtomicU64>,
     /// Records durable in this run.
     pub durable_records: Arc<AtomicU64>,
+    /// Since when something has been on its way to the disk without any of it becoming durable, in ns since 1970; 0: nothing is.
+    pub waiting_since_ns: Arc<AtomicU64>,
     /// Records committed in this run.
     pub committed_records: Arc<AtomicU64>,
 }
@@ -98,6 +100,8 @@ pub(crate) struct Writer {
     pub leading: Option<Epoch>,
     /// The committed position that was last told of.
     pub committed: u64,
+    /// The durable position of the last turn.
+    pub durable_seen: u64,
     pub receipts: Sender<Receipt>,
     pub gauges: Gauges,
     pub nonces: Nonces,
@@ -144,6 +148,7 @@ impl Writer {
             following: lane.following,
             leading: None,
             committed,
+            durable_seen: 0,
             receipts: lane.receipts,
             gauges: lane.gauges,
             nonces,
@@ -451,6 +456,7 @@ impl Writer {
     }
 
     pub fn tick(&mut self, now_ns: u64) {
+        self.note_waiting(now_ns);
         if self.full_since_ns.is_some_and(|since| now_ns.saturating_sub(since) >= RETRY_FULL_NS) {
             self.full_since_ns = Some(now_ns);
             self.log.retry_segments();
@@ -458,6 +464,18 @@ impl Writer {
         self.log.tick(now_ns);
         self.tell_committed();
         self.gauges.ring_in_use.store(self.drain.published() - self.drain.released(), Ordering::Relaxed);
+    }
+
+    /// A disk that hangs answers nothing, so it is known by what does not come.
+    fn note_waiting(&mut self, now_ns: u64) {
+        let durable = self.log.durable();
+        let since = &self.gauges.waiting_since_ns;
+        if self.log.is_idle() {
+            since.store(0, Ordering::Relaxed);
+        } else if since.load(Ordering::Relaxed) == 0 || durable != self.durable_seen {
+            since.store(now_ns, Ordering::Relaxed);
+        }
+        self.durable_seen = durable;
     }
 
     fn slot_of(&self, file: FileNumber) -> FileSlot {

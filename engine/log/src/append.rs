@@ -378,6 +378,9 @@ impl Log {
         self.next += 1;
         self.writing += 1;
         self.undurable_bytes += u64::from(bytes);
+        if slot != Slot::NONE {
+            self.view.positions.stamped_slots.set(slot.0 + 1);
+        }
         self.view.positions.submitted.set(self.next);
     }
 

@@ -76,7 +76,7 @@ pub trait Host {
     /// The other node has said who it is.
     fn met(&mut self, peer: Peer);
 
-    /// Writes the superblock.
+    /// Begins to write the superblock; [`Event::Persisted`] comes by [`Host::next`] when it is durable.
     fn persist(&mut self, kept: &Kept);
 
     /// Cuts a closed lane back, what is cut being kept in quarantine.

@@ -180,10 +180,7 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
                 (self.token, self.swaps) = (self.token + 1, true);
                 self.arbiter.cas(self.token, self.shard.kept().arbiter, swap);
             }
-            Effect::Persist(kept) => {
-                self.host.persist(&kept);
-                self.news.push_back(Event::Persisted(kept));
-            }
+            Effect::Persist(kept) => self.host.persist(&kept),
             Effect::Send { lane, message } => self.queue(lane, message, now_ns),
             // Answered where the asking connection is at hand.
             Effect::Refuse { .. } => {}

@@ -58,6 +58,8 @@ pub struct Positions {
     pub durable: Position,
     /// Durable on every member of the in-sync set; on one node the same as durable.
     pub committed: Position,
+    /// Ring slots below this number hold blocks that were stamped.
+    pub stamped_slots: Position,
     /// Ring slots below this number hold committed blocks only.
     pub committed_slots: Position,
     /// Ring slots below this number hold blocks that the other required members have in memory, or that are durable here where

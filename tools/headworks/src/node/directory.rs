@@ -1,12 +1,14 @@
 //! The superblock of a data directory: formatted once, opened at every start, written in two halves.
 
 use super::failure::Failure;
+use super::run::{join, spawn};
 use headworks_format::superblock::{self, COPIES, COPY_BYTES, FILE_NAME, OpenFault, Superblock};
 use headworks_format::units::EPOCH_MAX;
 use headworks_format::{Epoch, PairId};
 use headworks_io::fatal::Reason;
 use headworks_io::{AlignedBuffer, DirectFile, Volume, files};
 use std::io::{self, Read as _};
+use std::thread::JoinHandle;
 
 /// What a new directory is formatted with.
 #[derive(Debug, Clone)]
@@ -39,6 +41,8 @@ pub struct Founding {
 /// A directory's superblock with its file.
 pub struct Directory {
     file: DirectFile,
+    /// A write that is under way on a thread of its own: the next one waits for it.
+    under_way: Option<JoinHandle<()>>,
     /// The state.
     pub state: Superblock,
     /// What the operator should know.
@@ -106,7 +110,7 @@ pub fn open(volume: &Volume, wanted: &Wanted) -> Result<Directory, Failure> {
             state.segment_bytes, wanted.segment_bytes
         ));
     }
-    Ok(Directory { file, state, notes })
+    Ok(Directory { file, under_way: None, state, notes })
 }
 
 fn format(volume: &Volume, wanted: &Wanted, path: &str) -> Result<Directory, Failure> {
@@ -142,7 +146,7 @@ fn format(volume: &Volume, wanted: &Wanted, path: &str) -> Result<Directory, Fai
     // Whole or not there: written beside, made durable, renamed.
     headworks_lane::replace(volume, FILE_NAME, &state.encode().repeat(COPIES)).map_err(|error| storage(path, "write", &error))?;
     let file = volume.open_direct(FILE_NAME).map_err(|error| storage(path, "open", &error))?;
-    Ok(Directory { file, state, notes: vec![format!("{path} is new: formatted with {} lanes", wanted.lanes)] })
+    Ok(Directory { file, under_way: None, state, notes: vec![format!("{path} is new: formatted with {} lanes", wanted.lanes)] })
 }
 
 impl Directory {
@@ -191,14 +195,37 @@ impl Directory {
     /// # Errors
     /// It cannot be made durable.
     pub fn write(&mut self) -> Result<(), Failure> {
-        self.state.generation += 1;
-        let copy = self.state.encode();
-        let half = copy.repeat(COPIES / 2);
-        for first in [0, COPIES / 2] {
-            write_copies(&self.file, first, &half).map_err(|error| storage(FILE_NAME, "write", &error))?;
+        if let Some(before) = self.under_way.take() {
+            join(before, "the superblock's writer");
         }
+        self.state.generation += 1;
+        write_state(&self.file, &self.state)
+    }
+
+    /// The same on a thread of its own, behind every write before it; `then` is told of its end.
+    ///
+    /// # Errors
+    /// No thread is to be had.
+    pub fn write_later(&mut self, then: impl FnOnce(Result<(), Failure>) + Send + 'static) -> Result<(), Failure> {
+        self.state.generation += 1;
+        let (file, state, before) = (self.file.clone(), self.state.clone(), self.under_way.take());
+        let writer = spawn("hw-superblock", move || {
+            if let Some(before) = before {
+                join(before, "the superblock's writer");
+            }
+            then(write_state(&file, &state));
+        })?;
+        self.under_way = Some(writer);
         Ok(())
     }
+}
+
+fn write_state(file: &DirectFile, state: &Superblock) -> Result<(), Failure> {
+    let half = state.encode().repeat(COPIES / 2);
+    for first in [0, COPIES / 2] {
+        write_copies(file, first, &half).map_err(|error| storage(FILE_NAME, "write", &error))?;
+    }
+    Ok(())
 }
 
 /// Writes whole copies from place `first` on, durable when this returns.

@@ -69,25 +69,32 @@ impl LogLine {
 }
 
 /// A lane's progress as its ingest loop sees it.
-struct LaneProgress(Arc<LaneView>);
+struct LaneProgress {
+    view: Arc<LaneView>,
+    uncommitted_bytes_max: u64,
+}
 
 impl Progress for LaneProgress {
     fn writing(&self) -> u64 {
         // Written first: submitted can only have grown since.
-        let written = self.0.positions.written.load();
-        self.0.positions.submitted.load().saturating_sub(written)
+        let written = self.view.positions.written.load();
+        self.view.positions.submitted.load().saturating_sub(written)
     }
 
     fn disk_full(&self) -> bool {
-        self.0.disk_full.load(Ordering::Relaxed)
+        self.view.disk_full.load(Ordering::Relaxed)
     }
 
     fn shared_slots(&self) -> u64 {
-        self.0.positions.shared_slots.load()
+        self.view.positions.shared_slots.load()
+    }
+
+    fn is_backlogged(&self) -> bool {
+        self.view.positions.uncommitted_bytes.load() > self.uncommitted_bytes_max
     }
 
     fn committed_slots(&self) -> u64 {
-        self.0.positions.committed_slots.load()
+        self.view.positions.committed_slots.load()
     }
 }
 
@@ -118,6 +125,8 @@ impl Intake {
         watched: &Watched,
     ) -> Result<(Intake, Vec<Warning>), Failure> {
         let (mut books, mut warnings, mut started) = (Vec::new(), Vec::new(), Vec::new());
+        // Of each lane its part.
+        let uncommitted_bytes_max = config.pair.as_ref().map_or(u64::MAX, |pair| pair.uncommitted_bytes_max / lanes.len().max(1) as u64);
         for (place, (lane, beginning)) in lanes.into_iter().enumerate() {
             let listening = sockets.of_lane(config, place, &lane.view, &mut books, &mut warnings)?;
             books.push(ListenerBook {
@@ -135,7 +144,7 @@ impl Intake {
                 listeners: listening.udp,
                 tcp: listening.tcp,
                 filler: beginning.filler,
-                progress: Arc::new(LaneProgress(lane.view)),
+                progress: Arc::new(LaneProgress { view: lane.view, uncommitted_bytes_max }),
                 wake: wake.clone(),
                 log: log.wake.clone(),
                 carried,
@@ -148,17 +157,16 @@ impl Intake {
         Ok((Intake { lanes: started }, warnings))
     }
 
-    /// Ends the loops: sockets are drained as long as `stop` says, and what was received is sealed. The final counters of each
-    /// lane.
+    /// Ends the loops: sockets are drained as long as `stop` says, and what was received is sealed. What each lane's loop left.
     ///
     /// # Errors
     /// A loop is not to be reached: a bug.
-    pub fn stop(mut self, stop: Stop) -> Result<Vec<[u64; COUNTERS]>, Failure> {
+    pub fn stop(mut self, stop: Stop) -> Result<Vec<Ended>, Failure> {
         for (_, wake, sender) in &mut self.lanes {
             sender.send(stop).map_err(|_| Failure::new(Reason::Bug, "an ingest loop was told to stop twice"))?;
             wake.wake();
         }
-        Ok(self.lanes.into_iter().map(|(handle, _, _)| join(handle, "an ingest loop").counters).collect())
+        Ok(self.lanes.into_iter().map(|(handle, _, _)| join(handle, "an ingest loop")).collect())
     }
 }
 

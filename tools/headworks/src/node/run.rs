@@ -23,11 +23,12 @@ use headworks_format::block::COUNTERS;
 use headworks_gateway::cluster::Cluster;
 use headworks_gateway::lanes::Lane;
 use headworks_gateway::{Advertised, GatewayParts, Identity, Limits, serve};
-use headworks_ingest::turn::Stop;
+use headworks_ingest::turn::{Ended, Stop};
 use headworks_io::fatal::{Reason, fatal};
 use headworks_io::uring::Registered;
 use headworks_io::{Clock, Policy, Volume, Wake, cpus};
 use headworks_lane::{Control, LaneDisk, Led, LogLoop, LoopParts, LoopSetup, Part};
+use headworks_log::LaneView;
 use headworks_ring::Filler;
 use nix::sys::signal::{SigSet, Signal};
 use std::net::{SocketAddr, TcpListener};
@@ -190,7 +191,16 @@ impl Node {
     pub fn stop_taking_in(&mut self, drain_ns_max: u64) -> impl FnOnce() -> Result<(), Failure> + Send + use<> {
         self.has_stopped = true;
         let intake = self.intake.take();
-        move || intake.map_or(Ok(()), |intake| intake.stop(Stop { drain_ns_max }).map(drop))
+        let views: Vec<_> = self.watched.lanes.iter().map(|lane| Arc::clone(&lane.view)).collect();
+        move || {
+            let ended = intake.map_or_else(|| Ok(Vec::new()), |intake| intake.stop(Stop { drain_ns_max }))?;
+            // What was sealed last has its number when the log loop has been there, which takes it a turn or two.
+            let is_stamped = |(view, ended): (&Arc<LaneView>, &Ended)| view.positions.stamped_slots.load() >= ended.published;
+            while !views.iter().zip(&ended).all(is_stamped) {
+                thread::park_timeout(Duration::from_micros(100));
+            }
+            Ok(())
+        }
     }
 
     /// Drains and ends, in order.
@@ -201,8 +211,10 @@ impl Node {
         notify(&[sd_notify::NotifyState::Stopping]);
         self.watched.ready_ns.store(0, Ordering::Release);
         let lanes = self.watched.lanes.len();
-        let counters = self.intake.take().map_or_else(|| Ok(vec![[0; COUNTERS]; lanes]), |intake| intake.stop(Stop::DRAINED))?;
-        for (lane, counters) in counters.into_iter().enumerate() {
+        let ended = self.intake.take().map_or_else(|| Ok(Vec::new()), |intake| intake.stop(Stop::DRAINED))?;
+        for lane in 0..lanes {
+            // Without an intake nothing is written for the lane at its end.
+            let counters = ended.get(lane).map_or([0; COUNTERS], |ended| ended.counters);
             self.line.order(Control::Close { lane, counters })?;
         }
         let abandoned = join(self.log, "the log loop");

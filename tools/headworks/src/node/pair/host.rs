@@ -30,6 +30,10 @@ use std::time::Duration;
 
 /// How long the log loop may take to make durable what was followed.
 const LED_MAX: Duration = Duration::from_secs(30);
+/// How long a block may be on its way to the disk before the disk counts as hung.
+const DISK_NS_MAX: u64 = 500_000_000;
+/// How often that is looked at.
+const LOOK_EVERY_NS: u64 = 50_000_000;
 /// How long packets that wait in sockets are drained when another node takes over.
 const HANDOVER_DRAIN_NS: u64 = 5_000_000;
 
@@ -94,13 +98,14 @@ pub struct PairHost {
     is_announced: bool,
     /// What was said last: it is not said twice in a row.
     noted: Option<Note>,
+    looked_ns: u64,
 }
 
 impl PairHost {
     /// Over closed lanes.
     #[must_use]
     pub fn new(common: Common, closed: Closed) -> PairHost {
-        PairHost { common, state: State::Closed(Box::new(closed)), is_announced: restart::has_started_over(), noted: None }
+        PairHost { common, state: State::Closed(Box::new(closed)), is_announced: restart::has_started_over(), noted: None, looked_ns: 0 }
     }
 
     /// The node that runs, if one does, for an orderly stop.
@@ -221,6 +226,23 @@ impl PairHost {
         Ok(())
     }
 
+    /// What the lanes' disk and their account of what is not committed give cause for; looked at once in a while.
+    fn look_at_disk(&mut self) -> Option<Event> {
+        let now_ns = Clock.realtime_ns();
+        let State::Running(running) = &self.state else { return None };
+        if now_ns.saturating_sub(self.looked_ns) < LOOK_EVERY_NS {
+            return None;
+        }
+        self.looked_ns = now_ns;
+        let waits = |since_ns: u64| since_ns != 0 && now_ns.saturating_sub(since_ns) > DISK_NS_MAX;
+        if running.node.watched.lanes.iter().any(|lane| waits(lane.gauges.waiting_since_ns.load(Ordering::Relaxed))) {
+            return Some(Event::DiskSlow);
+        }
+        let uncommitted: u64 = running.logs.iter().map(|(view, _, _)| view.positions.uncommitted_bytes.load()).sum();
+        let bytes_max = self.common.config.pair.as_ref().map_or(u64::MAX, |pair| pair.uncommitted_bytes_max);
+        (uncommitted > bytes_max).then_some(Event::Backlog)
+    }
+
     /// Says that the node serves, once in the life of the process and of those that it has replaced.
     fn announce(&mut self) {
         let is_first = !std::mem::replace(&mut self.is_announced, true);
@@ -281,7 +303,15 @@ impl Host for PairHost {
         directory.state.register_version = kept.register_version;
         directory.state.arbiter = kept.arbiter;
         directory.state.needs_repair |= kept.needs_repair;
-        done(directory.write());
+        let (kept, tell, wake) = (*kept, self.common.tell.clone(), self.common.wake.clone());
+        // Two fdatasyncs on a busy disk take longer than a heartbeat may be late.
+        let written = self.ground().directory.write_later(move |written| {
+            done(written);
+            // The loop may have ended.
+            drop(tell.send(Event::Persisted(kept)));
+            wake.wake();
+        });
+        done(written);
     }
 
     fn cut(&mut self, lane: u32, to: End) {
@@ -309,6 +339,13 @@ impl Host for PairHost {
     }
 
     fn lead(&mut self, epoch: Epoch, fillers: Option<Vec<Filler>>) -> Vec<u64> {
+        if let State::Running(running) = &self.state
+            && running.node.has_stopped_taking_in()
+        {
+            // A handover was taken back: the intake begins anew with the process, which takes the next epoch.
+            self.start_over(StartOver::Deposed);
+            return Vec::new();
+        }
         tracing::info!(%epoch, "leading");
         let led = match fillers {
             Some(fillers) => self.lead_from_following(epoch, fillers),
@@ -320,10 +357,6 @@ impl Host for PairHost {
     fn serve(&mut self, epoch: Epoch) {
         if self.common.stopping.is_handed.load(Ordering::Acquire) {
             return;
-        }
-        if self.running().node.has_stopped_taking_in() {
-            // A handover was taken back: the intake begins anew with the process.
-            return self.start_over(StartOver::Deposed);
         }
         tracing::info!(%epoch, "serving");
         self.announce();
@@ -387,7 +420,7 @@ impl Host for PairHost {
     }
 
     fn next(&mut self) -> Option<Event> {
-        self.common.events.try_recv().ok()
+        self.common.events.try_recv().ok().or_else(|| self.look_at_disk())
     }
 
     fn show(&mut self, seen: &Seen) {
