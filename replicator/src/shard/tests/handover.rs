@@ -73,9 +73,10 @@ fn a_handover_waits_for_intake_and_for_the_standby_and_then_says_switch() {
     rig.tell(Event::LaneMoved { lane: 0, end: 5, durable: 4 });
     assert_eq!(rig.tell(Event::Order(Order::Switchover)), [Effect::StopIntake]);
     let switches = |effects: &[Effect]| effects.contains(&Effect::Send { lane: 0, message: Outbound::Switch { epoch: Epoch(5) } });
-    assert!(!switches(&rig.ack(0, 5)));
-    assert!(!switches(&rig.tell(Event::IntakeStopped)), "its own disk is behind");
-    assert!(switches(&rig.tell(Event::LaneMoved { lane: 0, end: 5, durable: 5 })));
+    assert!(!switches(&rig.ack(0, 4)));
+    assert!(!switches(&rig.tell(Event::IntakeStopped)), "the standby lacks a block");
+    // Its own disk is behind, and may hang: what the standby has is durable there.
+    assert!(switches(&rig.ack(0, 5)));
     assert!(!switches(&rig.ack(0, 5)), "once");
     assert_eq!(swap_of(&rig.tell(Event::Backlog)), None, "nobody is dropped meanwhile");
     rig.tell(Event::Nack { promised: Epoch(6) });
