@@ -6,6 +6,7 @@
 //! ```
 
 use super::restart;
+use super::salvage::{self, Salvage};
 use crate::config::Config;
 use crate::node::assemble::{self, Assembly, Ground, Joining};
 use crate::node::failure::Failure;
@@ -85,10 +86,13 @@ enum State {
     Changing,
 }
 
+/// A lane's log: what it shows, its directory, its ring's readers.
+type Log = (Arc<LaneView>, Arc<LaneDisk>, headworks_ring::Readers);
+
 struct Running {
     node: Node,
     led: mpsc::Receiver<Led>,
-    logs: Vec<(Arc<LaneView>, Arc<LaneDisk>, headworks_ring::Readers)>,
+    logs: Vec<Log>,
 }
 
 /// See the module.
@@ -154,11 +158,25 @@ impl PairHost {
             seen: Some(Arc::clone(&self.common.seen)),
         };
         let assembly: Assembly = assemble::assemble(&self.common.config, ground, servers, opened, joining)?;
-        let logs = assembly.lanes.iter().map(|lane| (Arc::clone(&lane.view), Arc::clone(&lane.disk), lane.readers.clone())).collect();
+        let logs: Vec<Log> =
+            assembly.lanes.iter().map(|lane| (Arc::clone(&lane.view), Arc::clone(&lane.disk), lane.readers.clone())).collect();
         let (mut node, led) = Node::start(self.common.config.clone(), assembly)?;
         node.serve()?;
+        self.salvage(&node, &logs)?;
         self.state = State::Running(Box::new(Running { node, led, logs }));
         Ok(())
+    }
+
+    /// Looks after packets that a divergent tail has left in quarantine.
+    fn salvage(&self, node: &Node, logs: &[Log]) -> Result<(), Failure> {
+        let own = node.advertised();
+        salvage::start(Salvage {
+            quarantine: node.ground.volume.folder("quarantine")?,
+            views: logs.iter().map(|(view, _, _)| Arc::clone(view)).collect(),
+            cluster: self.common.cluster.clone(),
+            own: format!("{}:{}", own.host, own.port),
+            streams: salvage::listened(&self.common.config),
+        })
     }
 
     /// Follows from now on.

@@ -13,6 +13,7 @@
 mod host;
 mod ports;
 mod restart;
+mod salvage;
 
 use super::assemble::Ground;
 use super::closed;
