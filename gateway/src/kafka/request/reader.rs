@@ -25,9 +25,10 @@ use super::Rejected;
 /// Elements over all arrays of one request. A consumer of some thousand partitions stays far below.
 pub const ELEMENTS_MAX: usize = 20_000;
 
-/// Reserved bytes for each byte of the frame, at most: the largest ratio of an element in memory to
-/// its least size on the wire (a flexible topic: 40 bytes for 3), rounded up.
-pub const RESERVED_FACTOR_MAX: usize = 16;
+/// Reserved bytes for each byte of the frame, at most. An element takes up to 40 bytes in memory for 3 on the wire (a flexible
+/// topic), so one array reserves at most 14 for each byte that is left; the bytes behind it may be claimed once more by the
+/// arrays within its elements, and that twice in the deepest request (groups, their topics, their partitions of 4 for 4).
+pub const RESERVED_FACTOR_MAX: usize = 2 * 14 + 1;
 
 /// Cursor over one frame.
 #[derive(Debug)]
