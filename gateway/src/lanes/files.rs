@@ -55,7 +55,8 @@ fn spans(entries: &[Entry]) -> Vec<&[Entry]> {
     spans
 }
 
-fn read_span<D: Disk>(disk: &D, file: FileNumber, epoch: Epoch, span: &[Entry]) -> Vec<Read>
+/// Reads batches that lie close together by one read.
+pub fn read_span<D: Disk>(disk: &D, file: FileNumber, epoch: Epoch, span: &[Entry]) -> Vec<Read>
 where
     D::Buffer: Send + 'static,
 {

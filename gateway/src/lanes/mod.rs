@@ -3,13 +3,14 @@
 //! ```text
 //!  read(offset) ─► history::find ─► fresh segment ─► slot still there? pin, copy, release      tail
 //!                        │                       └─► no: the file                              history
-//!                        └────────► sealed segment ─► sidecar (cached) ─► the file
+//!                        └────────► sealed segment ─► sidecar (cached) ─► the file, by chunks, the next one ahead
 //! ```
 //!
 //! A slot is pinned only for the length of a copy, never across an await. What comes from a file is taken only if it is
 //! the batch that its index entry describes: the file may have been given back and written anew meanwhile, and a disk may
 //! lie. A batch that does not hold is lost on this node: it is counted, said once, and the first batch after it is served.
 
+mod chunks;
 mod commits;
 mod door;
 mod files;
@@ -21,5 +22,6 @@ mod writes;
 #[cfg(test)]
 mod tests;
 
+pub use chunks::{CHUNK_BYTES, CHUNKS_MAX};
 pub use door::{DoorParts, Grow, Outgoing, Submit};
 pub use store::{Lane, LaneStore, Reads};

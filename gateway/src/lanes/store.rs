@@ -1,5 +1,6 @@
 //! The store over lanes.
 
+use super::chunks::Chunks;
 use super::commits::Commits;
 use super::door::{Door, DoorParts};
 use super::files::{self, Sidecars};
@@ -11,7 +12,7 @@ use headworks_format::{Epoch, batch};
 use headworks_io::Wake;
 use headworks_log::history::{self, Hint, Place};
 use headworks_log::view::{Found, SealedSegment};
-use headworks_log::{Disk, LaneView};
+use headworks_log::{Disk, FileNumber, LaneView};
 use headworks_ring::Readers;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -59,7 +60,7 @@ impl Reads {
         self.0.unreadable.load(Ordering::Relaxed)
     }
 
-    /// Bytes of batches that were copied out of ring slots. What comes from segments is read to where it is sent from.
+    /// Bytes of batches that were copied: out of ring slots, and out of chunks of history that should not be held for them.
     #[must_use]
     pub fn copied_bytes(&self) -> u64 {
         self.0.copied_bytes.load(Ordering::Relaxed)
@@ -103,6 +104,7 @@ pub struct LaneStore<D> {
     producers_made: Cell<u32>,
     pub(super) commits: Commits,
     pub(super) sidecars: Sidecars,
+    chunks: Chunks,
     hints: RefCell<HashMap<At, Hint>>,
     reads: Reads,
 }
@@ -134,6 +136,7 @@ where
             producers_made: Cell::new(0),
             commits: Commits::new(commits),
             sidecars: Sidecars::default(),
+            chunks: Chunks::default(),
             hints: RefCell::default(),
             reads,
         }
@@ -183,7 +186,7 @@ where
             Place::Fresh { file, nonce, epoch, batches } => {
                 let last = batches.last().expect("at least one batch");
                 self.hints.borrow_mut().insert(at, Hint { nonce, at: last.at, offset: last.entry.base_offset });
-                self.fresh(lane, (file, epoch), &batches).await
+                self.fresh(at, (file, epoch), &batches).await
             }
             Place::Sealed(segments) => match self.sealed(at, &segments, (from, high_watermark), bytes_max).await? {
                 Outcome::End => {
@@ -195,13 +198,13 @@ where
     }
 
     /// Batches of a fresh segment: from the slots as far as they are still there, else from the file.
-    async fn fresh(&self, lane: &Reading<D>, (file, epoch): (headworks_log::FileNumber, Epoch), batches: &[Found]) -> Option<Outcome> {
-        let copied = copy_tail(&lane.readers, batches);
+    async fn fresh(&self, at: At, (file, epoch): (FileNumber, Epoch), batches: &[Found]) -> Option<Outcome> {
+        let copied = copy_tail(&self.lanes[at.lane].readers, batches);
         if !copied.is_empty() {
             self.reads.0.copied_bytes.fetch_add(bytes_of(&copied), Ordering::Relaxed);
             return Some(Outcome::Batches(copied));
         }
-        Some(self.judge(files::read(&lane.disk, file, epoch, batches.iter().map(|found| found.entry).collect()).await))
+        Some(self.judge(self.history(at, file, epoch, batches.iter().map(|found| found.entry).collect()).await))
     }
 
     /// Batches of the first of the segments that has any, or the end of them; none when one was given back meanwhile.
@@ -214,13 +217,19 @@ where
             if run.is_empty() {
                 continue;
             }
-            let read = files::read(&lane.disk, segment.file, segment.epoch, run).await;
+            let read = self.history(at, segment.file, segment.epoch, run).await;
             if segment.end_sequence <= lane.view.start() {
                 return None;
             }
             return Some(self.judge(read));
         }
         Some(Outcome::End)
+    }
+
+    async fn history(&self, at: At, file: FileNumber, epoch: Epoch, entries: Vec<Entry>) -> Vec<files::Read> {
+        let (read, copied) = self.chunks.read(at.lane, &self.lanes[at.lane].disk, file, epoch, entries).await;
+        self.reads.0.copied_bytes.fetch_add(copied, Ordering::Relaxed);
+        read
     }
 
     /// Takes what holds up to the first batch that does not. If that is the first of all, it is lost.
@@ -434,7 +443,7 @@ impl<D> LaneStore<D> {
     }
 
     /// Everything committed of a partition, segment by segment, oldest first.
-    pub(super) fn fresh_entries(&self, at: At) -> Vec<(headworks_log::FileNumber, Epoch, Vec<Entry>)> {
+    pub(super) fn fresh_entries(&self, at: At) -> Vec<(FileNumber, Epoch, Vec<Entry>)> {
         let view = &self.lanes[at.lane].view;
         let partition = &view.partitions[at.place];
         let high_watermark = partition.high_watermark();
