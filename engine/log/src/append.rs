@@ -436,9 +436,11 @@ impl Log {
         self.durable > self.confirmed
     }
 
-    /// Every file that the machine may write: spares, and segments that retention may give back.
+    /// Every file that the machine may write: the open segment, which a follower may have gone on in, spares, and segments that
+    /// retention may give back.
     pub fn files(&self) -> impl Iterator<Item = FileNumber> + '_ {
-        self.spares.iter().copied().chain(self.rolled.iter().map(|rolled| rolled.order.file))
+        let open = self.open.iter().map(|open| open.file);
+        open.chain(self.spares.iter().copied()).chain(self.rolled.iter().map(|rolled| rolled.order.file))
     }
 
     /// Block writes under way: the producer seals on linger only while this is below the depth.

@@ -115,6 +115,23 @@ fn a_follower_that_starts_again_anywhere_goes_on_in_the_same_segment() {
 }
 
 #[test]
+fn the_reopened_segment_is_among_the_files_that_are_written() {
+    let mut primary = Rig::new();
+    primary.fill(6);
+    let mut second = follower(MemoryDisk::default(), 0);
+    for (_, block) in primary.blocks.range(..5) {
+        follow(&mut second, block).expect("the next block");
+    }
+    second.settle();
+    let mut second = follower(second.disk, 5);
+    let known: Vec<_> = second.log.files().collect();
+    follow(&mut second, &primary.blocks[&5]).expect("the next block");
+    let written = second.orders.iter().find_map(|order| if let Command::WriteBlock { file, .. } = order { Some(*file) } else { None });
+    let written = written.expect("a block that follows is written");
+    assert!(known.contains(&written), "{written:?} is written and not among {known:?}");
+}
+
+#[test]
 fn a_follower_that_dies_in_the_reopened_segment_loses_nothing_durable() {
     let mut primary = Rig::new();
     primary.fill(20);
