@@ -102,8 +102,14 @@ pub fn begin(node: &Node, load: &Load<'_>, ledger: &Path) -> Running {
 
 /// Begins to send by these arguments: all but the ledger's place and where the appliance's own is asked for.
 pub fn begin_by(node: &Node, arguments: &[&str], ledger: &Path) -> Running {
+    let http = node.address("http").to_string();
+    begin_unasked(&[arguments, &["--http", &http]].concat(), ledger)
+}
+
+/// Begins to send by these arguments, without a question to an appliance that may be gone by the end.
+pub fn begin_unasked(arguments: &[&str], ledger: &Path) -> Running {
     let mut command = Command::new(binary());
-    command.args(arguments).args(["--http", &node.address("http").to_string(), "--ledger"]).arg(ledger);
+    command.args(arguments).arg("--ledger").arg(ledger);
     let said = ledger.with_extension("said");
     let said = std::fs::File::create(&said).unwrap_or_else(|error| panic!("{}: {error}", said.display()));
     command.stdout(Stdio::null()).stderr(said);

@@ -1,0 +1,12 @@
+//! A real pair on loopback, a witness beside it, and what befalls its nodes while records are written with acks = all.
+//!
+//! ```text
+//! rig       witness and two nodes, and how they stand, by what they say of themselves
+//! losses    kill -9 of either, a node that stands still, a node that comes back with nothing
+//! ```
+//! After every one: nothing acknowledged is missing, nothing is there twice, both nodes hold the same records, and both directories are clean.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+mod losses;
+mod rig;

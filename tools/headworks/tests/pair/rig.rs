@@ -1,0 +1,207 @@
+//! The pair under test.
+//!
+//! How a node stands is read from what it wrote to standard error since it was started last: it leads from its line `leading` until it starts
+//! over, and is in sync with the other between its lines `in sync` and `alone`.
+
+use crate::harness::loadgen::{self, Running};
+use crate::harness::node::{Node, lasting_address, log_beside};
+use crate::harness::program::{self, command, text_of};
+use crate::harness::wait;
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use tempfile::TempDir;
+
+/// Records that go by between one event and the next.
+const ENOUGH: u64 = 500;
+
+/// How a node stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stand {
+    /// It does not run.
+    Gone,
+    /// It follows, or does not know yet what it is.
+    Follows,
+    /// It leads in that epoch; whether the other is in sync.
+    Leads(u32, bool),
+}
+
+struct Place {
+    name: &'static str,
+    data: PathBuf,
+    kafka: SocketAddr,
+    pair: SocketAddr,
+    node: Option<Node>,
+    /// Bytes that its predecessors wrote to standard error.
+    said_before: usize,
+}
+
+/// Witness and nodes; gone when it goes.
+pub struct Pair {
+    places: [Place; 2],
+    witness: Node,
+    folder: TempDir,
+}
+
+impl Pair {
+    /// A new pair, once it is in sync: the first node leads.
+    pub fn start() -> Pair {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let data = folder.path().join("witness");
+        let witness = Node::start_by(command(["witness", "--data", &text_of(&data), "--listen", "127.0.0.1:0"]), &data);
+        let place = |name: &'static str| Place {
+            name,
+            data: folder.path().join(name),
+            kafka: lasting_address(),
+            pair: lasting_address(),
+            node: None,
+            said_before: 0,
+        };
+        let mut pair = Pair { places: [place("a"), place("b")], witness, folder };
+        pair.begin(0);
+        wait::until("the first node leads", || match pair.stand(0) {
+            Stand::Leads(..) => Ok(()),
+            other => Err(format!("{other:?}: {}", pair.said(0))),
+        });
+        pair.begin(1);
+        assert_eq!(pair.in_sync().0, 0, "who was there first leads");
+        pair
+    }
+
+    /// Starts a node where it was.
+    pub fn begin(&mut self, at: usize) {
+        let (own, other) = (&self.places[at], &self.places[1 - at]);
+        let settings = [
+            format!("node.name={}", own.name),
+            format!("kafka.address={}", own.kafka),
+            format!("pair.listen={}", own.pair),
+            format!("pair.peer={}", other.pair),
+            "pair.heartbeat=20ms".to_owned(),
+            "pair.heartbeat_misses=10".to_owned(),
+            "arbiter.kind=witness".to_owned(),
+            format!("arbiter.address={}", self.witness.address("witness")),
+        ];
+        let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+        let said_before = std::fs::read(log_beside(&own.data)).map_or(0, |said| said.len());
+        let node = Node::start(&own.data, &settings);
+        (self.places[at].node, self.places[at].said_before) = (Some(node), said_before);
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self, at: usize) {
+        self.places[at].node.take().expect("it runs").kill();
+    }
+
+    /// A running node.
+    pub fn node(&mut self, at: usize) -> &mut Node {
+        self.places[at].node.as_mut().expect("it runs")
+    }
+
+    /// Empties the directory of a node that does not run, as a new disk is.
+    pub fn wipe(&self, at: usize) {
+        assert!(self.places[at].node.is_none(), "{} runs", self.places[at].name);
+        std::fs::remove_dir_all(&self.places[at].data).expect("a directory of a node that is gone");
+    }
+
+    fn said(&self, at: usize) -> String {
+        let place = &self.places[at];
+        let said = std::fs::read(log_beside(&place.data)).expect("a node that was started has its file");
+        String::from_utf8_lossy(&said[place.said_before..]).into_owned()
+    }
+
+    /// How it stands.
+    pub fn stand(&self, at: usize) -> Stand {
+        if self.places[at].node.is_none() {
+            return Stand::Gone;
+        }
+        let mut stand = Stand::Follows;
+        for line in self.said(at).lines() {
+            stand = match (line.split_once(" leading epoch="), stand) {
+                (Some((_, epoch)), _) => Stand::Leads(epoch.trim().parse().expect("an epoch"), false),
+                (None, Stand::Leads(epoch, _)) if line.contains(" in sync: ") => Stand::Leads(epoch, true),
+                (None, Stand::Leads(epoch, _)) if line.contains(" alone: ") => Stand::Leads(epoch, false),
+                (None, _) if line.contains(" starting over") => Stand::Follows,
+                (None, stand) => stand,
+            };
+        }
+        stand
+    }
+
+    /// Waits until the node stands so; its epoch, 0 where it does not lead.
+    pub fn await_stand(&self, what: &str, at: usize, is_wanted: impl Fn(Stand) -> bool) -> u32 {
+        wait::until(what, || match self.stand(at) {
+            stand if is_wanted(stand) => Ok(if let Stand::Leads(epoch, _) = stand { epoch } else { 0 }),
+            stand => Err(format!("{stand:?}\na: {}\nb: {}", self.said(0), self.said(1))),
+        })
+    }
+
+    /// Waits until one leads with the other in sync; who, and in which epoch.
+    pub fn in_sync(&self) -> (usize, u32) {
+        wait::until("one leads and the other is in sync", || match [self.stand(0), self.stand(1)] {
+            [Stand::Leads(epoch, true), Stand::Follows] => Ok((0, epoch)),
+            [Stand::Follows, Stand::Leads(epoch, true)] => Ok((1, epoch)),
+            other => Err(format!("{other:?}\na: {}\nb: {}", self.said(0), self.said(1))),
+        })
+    }
+
+    /// Begins to write with acks = all to whoever leads.
+    pub fn load(&self) -> Running {
+        let target = format!("{},{}", self.places[0].kafka, self.places[1].kafka);
+        let ledger = self.folder.path().join("run.json");
+        let arguments = ["kafka", "--target", &target, "--rate", "2k", "--size", "120", "--sources", "2", "--acks", "all"];
+        let more = ["--request-timeout", "500ms", "--duration", "120s"];
+        let mut generator = loadgen::begin_unasked(&[&arguments[..], &more].concat(), &ledger);
+        generator.under_way();
+        generator
+    }
+
+    /// Waits until the node has committed so many more records than now.
+    pub fn more_at(&mut self, at: usize) {
+        let known = self.node(at).status().records("events");
+        wait::until_true("more is committed", || {
+            let records = self.node(at).status().records("events");
+            (records >= known + ENOUGH, format!("{records}, and {known} at first"))
+        });
+    }
+
+    /// Ends the load and both nodes, and judges what is left.
+    pub fn judge(mut self, load: Running) {
+        let (leader, _) = self.in_sync();
+        self.more_at(leader);
+        let path = load.ledger.clone();
+        let ledger = load.interrupted();
+        let found = loadgen::accounted(self.node(leader), "events", &path);
+        check(&ledger, &found);
+        // Who follows goes first: a leader that is told to stop would hand over.
+        for at in [1 - leader, leader] {
+            self.places[at].node.take().expect("it runs").stop();
+        }
+        let [a, b] = [0, 1].map(|at| self.records(at));
+        assert!(a == b, "the nodes hold different records: {} and {} bytes of them", a.len(), b.len());
+        let wanted = number(&found["acknowledged"]);
+        let held = a.iter().filter(|byte| **byte == b'\n').count() as u64;
+        assert!(held >= wanted, "{held} records are held, {wanted} were acknowledged");
+    }
+
+    /// Every record of a clean directory, a line each.
+    fn records(&self, at: usize) -> Vec<u8> {
+        let data = text_of(&self.places[at].data);
+        program::check_end(&program::call(["verify", &data]), 0, &[]);
+        let output = program::call(["cat", &data, "--stream", "events", "--format", "json"]);
+        assert_eq!(output.status.code(), Some(0), "cat: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    }
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| panic!("{value} is no count"))
+}
+
+/// What was acknowledged is stored, each record once, and the rest is named.
+#[track_caller]
+fn check(ledger: &Value, found: &Value) {
+    assert!(number(&found["acknowledged"]) >= ENOUGH, "{found}");
+    let wrong = ["acknowledged_missing", "duplicated", "corrupted", "unclaimed", "reordered"].map(|name| number(&found[name]));
+    assert_eq!(wrong, [0; 5], "{found}");
+    assert_eq!(ledger["answers"]["fatal"], serde_json::json!({}), "{ledger}");
+}
