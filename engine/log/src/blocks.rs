@@ -228,6 +228,31 @@ pub fn epochs(view: &LaneView) -> Vec<(Epoch, u64)> {
     epochs
 }
 
+/// Bytes of the blocks from `sequence` on, as far as they are written: what who has everything below still lacks. Within a
+/// segment whose blocks the trail does not know any more it is told by the mean size of its blocks.
+#[must_use]
+pub fn bytes_from(view: &LaneView, sequence: u64) -> u64 {
+    let written = view.positions.written.load();
+    let sealed = view.sealed();
+    let end_of = |extent: &Extent, end: u64| {
+        let known = sealed.iter().find(|known| known.base_sequence == extent.base).map(|known| known.end_position);
+        known.or_else(|| view.trail.find(end - 1).map(|last| last.position + u64::from(last.bytes)))
+    };
+    let mut bytes = 0;
+    for extent in extents(view) {
+        let end = extent.end.unwrap_or(written).min(written);
+        if end <= sequence.max(extent.base) {
+            continue;
+        }
+        let Some(end_position) = end_of(&extent, end) else { continue };
+        let first = sequence.max(extent.base);
+        let at = view.trail.find(first).filter(|found| found.file == extent.file).map(|found| found.position);
+        let mean = || DATA_FROM as u64 + (end_position - DATA_FROM as u64) * (first - extent.base) / (end - extent.base);
+        bytes += end_position.saturating_sub(at.unwrap_or_else(mean));
+    }
+    bytes
+}
+
 /// The first block that the lane still has.
 #[must_use]
 pub fn first(view: &LaneView) -> Option<u64> {

@@ -3,7 +3,7 @@
 
 use super::rig::{BLOCK_BYTES, MemoryDisk, Rig, SEGMENT_BYTES, config, rules};
 use crate::append::Room;
-use crate::blocks::{Blocks, Missing, epochs};
+use crate::blocks::{Blocks, Missing, bytes_from, epochs};
 use crate::recover::{recover, reopen, truncate};
 use crate::view::PartitionView;
 use crate::view::gate::OPEN;
@@ -93,6 +93,16 @@ fn a_follower_has_the_same_blocks_in_the_same_segments() {
     ship(&primary, &mut second, 0);
     check(&primary, &second);
     assert!(second.disk.sidecars.len() >= 2, "{} sidecars: it rolled where the primary did", second.disk.sidecars.len());
+}
+
+#[test]
+fn what_a_peer_lacks_is_told_in_bytes() {
+    let mut primary = Rig::new();
+    primary.fill(70);
+    for from in 0..=primary.log.durable() {
+        let lacks: usize = primary.blocks.range(from..).map(|(_, block)| block.len()).sum();
+        assert_eq!(bytes_from(primary.log.view(), from), lacks as u64, "from block {from} on");
+    }
 }
 
 #[test]
