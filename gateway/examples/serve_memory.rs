@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use headworks_gateway::cluster::Cluster;
 use headworks_gateway::http::Observed;
+use headworks_gateway::http::administration::{Act, Token};
 use headworks_gateway::http::report::{HistogramReport, LaneStatus, LedgerReport, ListenerLedger, MetricsReport, StatusReport};
 use headworks_gateway::{Advertised, GatewayParts, Identity, Limits, serve, store};
 use memory::MemoryLog;
@@ -46,6 +47,10 @@ impl Observed for Quiet {
         Ok(())
     }
 
+    fn administer(&self, _: &Act) -> Result<String, String> {
+        Err("a log in memory has no pair".to_owned())
+    }
+
     fn metrics(&self) -> MetricsReport {
         MetricsReport { role: "single".to_owned(), fdatasync_duration: Some(HistogramReport::default()), ..MetricsReport::default() }
     }
@@ -72,6 +77,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         http,
         store: log.clone(),
         observed: Quiet,
+        token: Token::new(String::new()),
         identity,
         cluster: Cluster::default(),
         limits: Limits::default(),

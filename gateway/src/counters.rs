@@ -34,6 +34,12 @@ struct ReasonLabels {
     reason: &'static str,
 }
 
+/// Labels of an administrative request.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
 #[derive(Debug, Clone)]
 struct DurationBuckets;
 
@@ -50,6 +56,7 @@ pub struct Counters {
     durations: Family<ApiLabels, Histogram, DurationBuckets>,
     closed: Family<ReasonLabels, Counter>,
     connections: Gauge,
+    administered: Family<OutcomeLabels, Counter>,
 }
 
 impl Default for Counters {
@@ -59,6 +66,7 @@ impl Default for Counters {
             durations: Family::new_with_constructor(DurationBuckets),
             closed: Family::default(),
             connections: Gauge::default(),
+            administered: Family::default(),
         }
     }
 }
@@ -78,6 +86,11 @@ impl Counters {
     /// So many Kafka connections are open.
     pub fn on_connections(&self, open: usize) {
         self.connections.set(i64::try_from(open).unwrap_or(i64::MAX));
+    }
+
+    /// An administrative request was answered.
+    pub fn on_administered(&self, outcome: &'static str) {
+        self.administered.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     /// Connections closed by us for this reason so far.
@@ -102,5 +115,6 @@ impl Counters {
         );
         registry.register("kafka_connections_closed", "Kafka connections closed by the appliance, by reason", self.closed.clone());
         registry.register("kafka_connections", "Kafka connections open", self.connections.clone());
+        registry.register("administrative_requests", "Administrative requests over HTTP, by outcome", self.administered.clone());
     }
 }

@@ -18,6 +18,7 @@ use tokio::task::LocalSet;
 
 use crate::cluster::Cluster;
 use crate::counters::Counters;
+use crate::http::administration::{Act, Token};
 use crate::http::report::{LedgerReport, MetricsReport, StatusReport};
 use crate::http::{self, Observed};
 use crate::kafka;
@@ -57,6 +58,8 @@ pub struct GatewayParts<S, O> {
     pub store: S,
     /// The appliance as HTTP shows it.
     pub observed: O,
+    /// Opens what may be ordered over HTTP.
+    pub token: Token,
     /// Who we are.
     pub identity: Identity,
     /// Who leads.
@@ -95,7 +98,7 @@ pub async fn serve<S: Store, O: Observed>(parts: GatewayParts<S, O>) -> Result<(
     let tasks = LocalSet::new();
     let observed = WithGroups { observed: parts.observed, broker: Rc::clone(&broker) };
     let kafka = tasks.spawn_local(kafka::listen(broker, kafka_listener));
-    let http = tasks.spawn_local(http::listen(http_listener, observed, counters, parts.limits, closing));
+    let http = tasks.spawn_local(http::listen(http_listener, observed, parts.token, counters, parts.limits, closing));
     tasks
         .run_until(async move {
             parts.shutdown.await;
@@ -141,6 +144,10 @@ impl<S: Store, O: Observed> Observed for WithGroups<S, O> {
 
     fn metrics(&self) -> MetricsReport {
         MetricsReport { consumer_lag: self.broker.lag(), ..self.observed.metrics() }
+    }
+
+    fn administer(&self, act: &Act) -> Result<String, String> {
+        self.observed.administer(act)
     }
 }
 

@@ -59,6 +59,8 @@ pub enum Order {
         /// The node that is fenced.
         fenced: u128,
     },
+    /// Start over and compare the two logs again; for who stands by.
+    Rejoin,
 }
 
 /// What the machine is told.
@@ -263,6 +265,8 @@ pub enum StartOver {
     Deposed,
     /// A lane's log must be cut, which is done at start only, with closed logs.
     Rejoin,
+    /// An operator has ordered it.
+    Ordered,
 }
 
 /// Why the node must not go on by itself.

@@ -6,6 +6,7 @@
 //! pair        a node's pair: one thread, one poll loop over everything; begin here
 //!   lane        a lane of it: its connection, what it ships or receives, its log
 //!   connection, dialling, shipping, receiving
+//!   pace        how long the peer is behind
 //!   host        what it asks of the node around it
 //! arbiter     a node's arbiter: one thread that asks a witness over TCP, or keeps the register in its own directory
 //! ```
@@ -16,6 +17,7 @@ mod dialling;
 pub mod file;
 pub mod host;
 mod lane;
+mod pace;
 pub mod pair;
 mod receiving;
 pub mod server;

@@ -172,6 +172,10 @@ impl Shard {
             () if self.commits_alone() => Note::Alone,
             () => Note::Stalled,
         };
+        // Before the gates: who counts what is committed alone begins while none of it is.
+        if said == Note::Alone {
+            self.say(said);
+        }
         for lane in 0..self.settings.lanes {
             self.set_gate(lane, &required, said);
         }

@@ -287,6 +287,7 @@ impl Shard {
             Event::DiskSlow => self.on_disk_slow(now_ns),
             Event::Order(Order::Switchover) => self.hand_over(now_ns),
             Event::Order(Order::Promote { fenced }) => self.on_promote(fenced),
+            Event::Order(Order::Rejoin) if matches!(self.state, State::Standby(_)) => self.start_over(StartOver::Ordered),
             _ => {}
         }
     }

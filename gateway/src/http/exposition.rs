@@ -15,7 +15,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncod
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use super::report::{CauseCount, HistogramReport, ListenerLaneCount, MetricsReport, NamedCount};
+use super::report::{CauseCount, HistogramReport, ListenerLaneCount, MetricsReport, NamedCount, PairStatus, PeerStatus};
 use crate::counters::Counters;
 
 /// Renders one scrape.
@@ -99,6 +99,13 @@ fn log(out: &mut Exposition<'_>, report: &MetricsReport) -> fmt::Result {
     out.histogram("durable_latency_seconds", "From receipt to durable", report.durable_latency.as_ref())?;
     out.counter("consumed_bytes", "Bytes of batches handed to consumers", report.consumed_bytes)?;
     out.counter("consumed_copied_bytes", "Bytes that were copied in memory on the way to consumers", report.copied_bytes)?;
+    out.gauge("quarantine_files", "Files in quarantine: what was cut from logs", report.quarantine.files)?;
+    out.gauge("quarantine_bytes", "Bytes in quarantine", report.quarantine.bytes)?;
+    out.gauges(
+        "hole_blocks",
+        "Blocks that cannot be read, as the last recovery found them",
+        [("pending", report.holes.pending), ("lost", report.holes.lost)].map(|(state, blocks)| ([("state", state)], blocks)).into_iter(),
+    )?;
     out.gauges(
         "log_position",
         "Positions of a lane as block sequences",
@@ -115,7 +122,30 @@ fn pair(out: &mut Exposition<'_>, report: &MetricsReport) -> fmt::Result {
     out.gauges("replication_lag_seconds", "Seconds a peer is behind", lag.iter().map(|lag| ([("peer", lag.peer.clone())], lag.seconds)))?;
     out.gauges("role", "1 for the role this node has", [([("role", report.role.clone())], 1i64)].into_iter())?;
     out.gauge("epoch", "Leader epoch", report.epoch)?;
-    out.counters("failovers", "Failovers by cause", by_name("cause", &report.failovers))
+    let peers = |of: fn(&PeerStatus) -> bool| report.peers.iter().map(move |peer| ([("peer", peer.name.clone())], i64::from(of(peer))));
+    out.gauges("peer_connected", "Whether every lane of the peer has its connection", peers(|peer| peer.connected))?;
+    out.gauges("peer_in_sync", "Whether the register has the peer in sync", peers(|peer| peer.in_sync))?;
+    report.pair.as_ref().map_or(Ok(()), |pair| standing(out, pair))
+}
+
+fn standing(out: &mut Exposition<'_>, pair: &PairStatus) -> fmt::Result {
+    let failovers = pair.failovers.iter().map(|(cause, count)| ([("cause", cause.clone())], *count)).collect();
+    out.counters("failovers", "Times that this node has begun to lead, by cause", failovers)?;
+    if let Some(register) = &pair.register {
+        out.gauge("register_version", "Version of the register as last seen", register.version)?;
+    }
+    out.gauge("arbiter_reachable", "Whether the arbiter answered when it was asked last", i64::from(pair.arbiter.reachable))?;
+    out.gauge("register_frozen", "Whether the register is not trusted; must be 0", i64::from(pair.arbiter.frozen.is_some()))?;
+    if let Some(level) = &pair.level {
+        let downgraded = i64::from(level != "peer-disk");
+        out.gauge("downgraded", "On a primary, whether records are committed without the peer, or not at all", downgraded)?;
+    }
+    out.counter("solo_records", "Records committed while this node was alone", pair.solo_records)?;
+    out.gauge("uncommitted_bytes", "Bytes durable here and not committed", pair.uncommitted_bytes)?;
+    out.gauge("peer_silence_seconds_max", "Longest silence of the connected peer", pair.silence.max_seconds)?;
+    out.gauge("peer_silence_limit_seconds", "Silence from which on the peer counts as gone", pair.silence.limit_seconds)?;
+    out.counter("links_rejected", "Connections, messages and blocks for the pair that were refused", pair.links_rejected)?;
+    out.gauge("needs_repair", "Whether this node's disk has failed, so that it does not lead; must be 0", i64::from(pair.needs_repair))
 }
 
 fn by_lane(counts: &[ListenerLaneCount]) -> Vec<([(&'static str, String); 2], u64)> {

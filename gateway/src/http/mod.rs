@@ -3,12 +3,14 @@
 //! ```text
 //!   GET /                 the page                      GET /api/v1/ledger   where every packet went
 //!   GET /metrics          OpenMetrics text              GET /api/v1/status   what the appliance is doing
-//!   GET /healthz          the process answers           GET /readyz          it takes and serves packets
+//!   GET /healthz          the process answers           GET /readyz          it does its part
+//!   POST /api/v1/pair/…   what an operator orders, with the node's token: see `administration`
 //! ```
 //!
-//! Everything is read-only and cheap, nothing is cached. It refuses: other methods (405), other paths
+//! What is asked is read-only and cheap, nothing is cached. It refuses: other methods (405), other paths
 //! (404), more connections than allowed (they wait), and connections that stop moving.
 
+pub mod administration;
 mod exposition;
 mod listener;
 mod questions;
@@ -23,6 +25,7 @@ use tokio::sync::watch;
 
 use crate::counters::Counters;
 use crate::limits::Limits;
+use administration::{Act, Token};
 
 pub use exposition::render;
 use report::{LedgerReport, MetricsReport, StatusReport};
@@ -34,13 +37,18 @@ pub trait Observed: 'static {
     fn ledger(&self) -> LedgerReport;
     /// What the appliance is doing.
     fn status(&self) -> StatusReport;
-    /// Whether it takes and serves packets.
+    /// Whether it does its part: a single node or a primary takes and serves packets, a standby is in sync.
     ///
     /// # Errors
     /// A sentence for the operator that says why not.
     fn ready(&self) -> Result<(), String>;
     /// The numbers of a scrape.
     fn metrics(&self) -> MetricsReport;
+    /// Begins what an operator orders; what will happen.
+    ///
+    /// # Errors
+    /// A sentence that says why not.
+    fn administer(&self, act: &Act) -> Result<String, String>;
 }
 
 /// Serves HTTP until `closing` turns true, then until the requests under way are answered. To be run
@@ -48,13 +56,14 @@ pub trait Observed: 'static {
 pub async fn listen<O: Observed>(
     listener: TcpListener,
     observed: O,
+    token: Token,
     counters: Counters,
     limits: Limits,
     mut closing: watch::Receiver<bool>,
 ) {
     let (ask, asked) = questions::channel();
     let answering = questions::answer(observed, asked);
-    let routes = routes::routes(ask, counters);
+    let routes = routes::routes(ask, token, counters).into_make_service_with_connect_info::<listener::Remote>();
     let listener = listener::Bounded::new(listener, limits.http_connections_max, limits.stall_max);
     let serving = axum::serve(listener, routes).with_graceful_shutdown(async move {
         // An error means that the sender is gone, which ends us just as well.

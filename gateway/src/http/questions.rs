@@ -7,6 +7,7 @@
 use tokio::sync::{mpsc, oneshot};
 
 use super::Observed;
+use super::administration::Act;
 use super::report::{LedgerReport, MetricsReport, StatusReport};
 
 /// Questions that may wait.
@@ -23,6 +24,8 @@ pub enum Question {
     Ready(oneshot::Sender<Result<(), String>>),
     /// The numbers of a scrape.
     Metrics(oneshot::Sender<MetricsReport>),
+    /// An operator's order.
+    Order(Act, oneshot::Sender<Result<String, String>>),
 }
 
 /// Nobody answers any more: the appliance stops.
@@ -58,6 +61,7 @@ pub async fn answer<O: Observed>(observed: O, mut asked: mpsc::Receiver<Question
             Question::Status(reply) => reply.send(observed.status()).is_err(),
             Question::Ready(reply) => reply.send(observed.ready()).is_err(),
             Question::Metrics(reply) => reply.send(observed.metrics()).is_err(),
+            Question::Order(act, reply) => reply.send(observed.administer(&act)).is_err(),
         };
     }
 }

@@ -114,6 +114,12 @@ pub struct StatusReport {
     pub volumes: Vec<VolumeStatus>,
     /// One entry a peer; empty on a single node.
     pub peers: Vec<PeerStatus>,
+    /// How the pair stands; `null` on a single node.
+    pub pair: Option<PairStatus>,
+    /// What was cut from logs and is kept.
+    pub quarantine: QuarantineStatus,
+    /// Blocks that cannot be read, as the last recovery found them.
+    pub holes: HolesStatus,
     /// Consumer groups that have members or committed offsets.
     pub groups: Vec<GroupStatus>,
     /// What an operator should know, in whole sentences.
@@ -205,12 +211,93 @@ pub struct VolumeStatus {
 pub struct PeerStatus {
     /// Name of the peer.
     pub name: String,
+    /// Where its Kafka clients reach it.
+    pub address: String,
+    /// Whether every lane has its connection.
+    pub connected: bool,
     /// Whether the in-sync set holds it.
     pub in_sync: bool,
-    /// Bytes it is behind.
+    /// Bytes it is behind, as far as this node knows: a standby does not know of its primary, and says 0.
     pub lag_bytes: u64,
     /// Seconds it is behind.
     pub lag_seconds: f64,
+}
+
+/// How the pair stands, as this node sees it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct PairStatus {
+    /// The register as last seen; `null` before the first look.
+    pub register: Option<RegisterStatus>,
+    /// Who keeps it.
+    pub arbiter: ArbiterStatus,
+    /// On a primary the level that records reach before they are committed: `peer-disk`, `disk` while it is alone, or `none` while it
+    /// waits for the other node.
+    pub level: Option<String>,
+    /// Records that were committed while this node was alone, since the process started.
+    pub solo_records: u64,
+    /// Bytes that are durable here and not committed.
+    pub uncommitted_bytes: u64,
+    /// How long the other node was silent.
+    pub silence: SilenceStatus,
+    /// Connections, messages and blocks of the other node, or of strangers, that were refused.
+    pub links_rejected: u64,
+    /// How often this node has begun to lead, by cause.
+    pub failovers: Counts,
+    /// Whether this node's disk has failed: it does not lead until it is repaired.
+    pub needs_repair: bool,
+}
+
+/// The pair's register.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct RegisterStatus {
+    /// Counts its changes.
+    pub version: u64,
+    /// Epoch of its primary.
+    pub epoch: u64,
+    /// Name of its primary.
+    pub primary: String,
+    /// Names of who is in sync, the primary first.
+    pub in_sync: Vec<String>,
+    /// `auto`, `manual` or `frozen`.
+    pub mode: String,
+}
+
+/// Who keeps the register.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ArbiterStatus {
+    /// `witness` or `manual`.
+    pub kind: String,
+    /// Whether it answered when it was asked last.
+    pub reachable: bool,
+    /// Why it is not trusted, in a sentence; `null` if it is.
+    pub frozen: Option<String>,
+}
+
+/// Silences of the other node while it was connected.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct SilenceStatus {
+    /// The longest, since the process started.
+    pub max_seconds: f64,
+    /// From which on it counts as gone.
+    pub limit_seconds: f64,
+}
+
+/// The folder `quarantine` of the data directory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct QuarantineStatus {
+    /// Files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Blocks that cannot be read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct HolesStatus {
+    /// Of which the other node may have copies.
+    pub pending: u64,
+    /// Of which nobody has one.
+    pub lost: u64,
 }
 
 /// The numbers of one scrape. What is empty is left out of the text: a metric that no part of this
@@ -255,12 +342,18 @@ pub struct MetricsReport {
     pub log_positions: Vec<LanePosition>,
     /// `headworks_replication_lag_bytes{peer}` and `headworks_replication_lag_seconds{peer}`.
     pub replication_lag: Vec<PeerLag>,
+    /// `headworks_peer_connected{peer}` and `headworks_peer_in_sync{peer}`.
+    pub peers: Vec<PeerStatus>,
+    /// `headworks_register_version` and what else there is to say of a pair.
+    pub pair: Option<PairStatus>,
+    /// `headworks_quarantine_files` and `headworks_quarantine_bytes`.
+    pub quarantine: QuarantineStatus,
+    /// `headworks_hole_blocks{state}`.
+    pub holes: HolesStatus,
     /// `headworks_role{role}`, 1 for the role named.
     pub role: String,
     /// `headworks_epoch`.
     pub epoch: u64,
-    /// `headworks_failovers_total{cause}`.
-    pub failovers: Vec<NamedCount>,
     /// `headworks_ledger_imbalance_records{listener}`; must be 0.
     pub ledger_imbalance: Vec<ListenerImbalance>,
     /// `headworks_consumer_lag_records{group,topic,partition}`.

@@ -1,11 +1,12 @@
 //! The paths and what each answers.
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 
+use super::administration::{self, BODY_BYTES_MAX, Desk, Token};
 use super::exposition;
 use super::questions::{Ask, Question, Stopping};
 use crate::counters::Counters;
@@ -27,7 +28,12 @@ struct Shared {
 }
 
 /// All routes.
-pub fn routes(ask: Ask, counters: Counters) -> Router {
+pub fn routes(ask: Ask, token: Token, counters: Counters) -> Router {
+    let desk = Desk { ask: ask.clone(), counters: counters.clone(), token };
+    let orders = Router::new()
+        .route("/api/v1/pair/{act}", post(administration::order))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(desk);
     Router::new()
         .route("/", get(page))
         .route("/metrics", get(metrics))
@@ -35,9 +41,10 @@ pub fn routes(ask: Ask, counters: Counters) -> Router {
         .route("/readyz", get(ready))
         .route("/api/v1/status", get(status))
         .route("/api/v1/ledger", get(ledger))
+        .with_state(Shared { ask, counters })
+        .merge(orders)
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
-        .with_state(Shared { ask, counters })
 }
 
 fn plain(status: StatusCode, content_type: &'static str, body: impl IntoResponse) -> Response {
@@ -102,5 +109,5 @@ async fn unknown_path() -> Response {
 }
 
 async fn wrong_method() -> Response {
-    plain(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD are answered here\n")
+    plain(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD are answered here, and POST below /api/v1/pair/\n")
 }

@@ -44,6 +44,13 @@ impl Observed for Fixed {
     fn metrics(&self) -> MetricsReport {
         metrics()
     }
+
+    fn administer(&self, act: &Act) -> Result<String, String> {
+        match act {
+            Act::Promote { fenced } if fenced == "b" => Err("b is heard".to_owned()),
+            act => Ok(format!("{act:?}")),
+        }
+    }
 }
 
 fn metrics() -> MetricsReport {
@@ -67,7 +74,7 @@ async fn check<F: Future<Output = ()>>(ready: Result<(), String>, limits: Limits
     let (close, closing) = watch::channel(false);
     let tasks = LocalSet::new();
     let counters = Counters::default();
-    let serving = tasks.spawn_local(listen(listener, Fixed(ready), counters, limits, closing));
+    let serving = tasks.spawn_local(listen(listener, Fixed(ready), Token::new("s3cret".to_owned()), counters, limits, closing));
     tasks
         .run_until(async {
             test(address).await;
@@ -176,6 +183,71 @@ async fn unknown_path_and_wrong_method_are_told_in_text() {
         assert!(head.to_lowercase().contains("allow: get,head"), "{head}");
     })
     .await;
+}
+
+/// Sends an order; an answer's code, head and body.
+async fn order(address: SocketAddr, act: &str, authorization: &str, body: &str) -> (u16, String, String) {
+    let bytes = body.len();
+    let head = format!("{authorization}content-length: {bytes}\r\n\r\n{body}");
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    let request = format!("POST /api/v1/pair/{act} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{head}");
+    stream.write_all(request.as_bytes()).await.expect("a request sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("an answer");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    let status = head.split(' ').nth(1).expect("a status");
+    (status.parse().expect("a number"), head.to_owned(), body.to_owned())
+}
+
+const SHOWN: &str = "authorization: Bearer s3cret\r\n";
+
+#[tokio::test]
+async fn orders_need_the_token_and_nothing_is_learned_without_it() {
+    check(Ok(()), Limits::default(), |address| async move {
+        let mut told = Vec::new();
+        for shown in ["", "authorization: Bearer s3cre\r\n", "authorization: Bearer s3cre7\r\n", "authorization: Basic s3cret\r\n"] {
+            for act in ["switchover", "promote", "nothing"] {
+                let (status, head, body) = order(address, act, shown, "").await;
+                assert_eq!(status, 401, "{act} with {shown:?}: {body}");
+                assert!(head.to_lowercase().contains("www-authenticate: bearer"), "{head}");
+                told.push(body);
+            }
+        }
+        told.dedup();
+        assert_eq!(told.len(), 1, "who shows no token is told the same whatever he asks: {told:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn orders_are_accepted_refused_or_malformed_and_counted() {
+    check(Ok(()), Limits::default(), |address| async move {
+        let says = |body: &str| serde_json::from_str::<Value>(body).expect("JSON");
+        let (status, _, body) = order(address, "switchover", SHOWN, "").await;
+        assert_eq!((status, says(&body)["accepted"].as_bool(), says(&body)["says"].as_str()), (202, Some(true), Some("Switchover")));
+        assert_eq!(order(address, "rejoin", SHOWN, "").await.0, 202);
+        assert_eq!(order(address, "promote", SHOWN, "{\"fenced\": \"a\"}").await.0, 202);
+        let (status, _, body) = order(address, "promote", SHOWN, "{\"fenced\": \"b\"}").await;
+        assert_eq!((status, says(&body)["accepted"].as_bool(), says(&body)["says"].as_str()), (409, Some(false), Some("b is heard")));
+        for body in ["", "{}", "{\"fenced\": 1}", "{\"fenced\": \"a\", \"force\": true}"] {
+            assert_eq!(order(address, "promote", SHOWN, body).await.0, 400, "{body}");
+        }
+        assert_eq!(order(address, "nothing", SHOWN, "").await.0, 404);
+        assert_eq!(order(address, "promote", SHOWN, &" ".repeat(administration::BODY_BYTES_MAX + 1)).await.0, 413);
+        let (_, _, scrape) = exchange(address, "GET", "/metrics").await;
+        for line in ["{outcome=\"accepted\"} 3", "{outcome=\"refused\"} 1", "{outcome=\"malformed\"} 5"] {
+            let line = format!("headworks_administrative_requests_total{line}");
+            assert!(scrape.lines().any(|found| found == line), "{line} in\n{scrape}");
+        }
+    })
+    .await;
+}
+
+#[test]
+fn an_empty_token_opens_nothing() {
+    assert!(!Token::new(String::new()).is(""));
+    assert!(Token::new("s3cret".to_owned()).is("s3cret"));
+    assert!(!format!("{:?}", Token::new("s3cret".to_owned())).contains("s3cret"));
 }
 
 #[tokio::test]

@@ -31,6 +31,10 @@ impl Observed for Nothing {
     fn metrics(&self) -> MetricsReport {
         MetricsReport::default()
     }
+
+    fn administer(&self, _: &Act) -> Result<String, String> {
+        Err("nothing".to_owned())
+    }
 }
 
 /// Addresses of a gateway that serves while a test runs.
@@ -51,6 +55,7 @@ async fn check<T, F: Future<Output = T>>(test: impl FnOnce(Open) -> F) -> Durati
         http,
         store: MemoryLog::default(),
         observed: Nothing,
+        token: Token::new(String::new()),
         identity: Identity {
             cluster_id: "cluster".to_owned(),
             node_id: 1,

@@ -1,6 +1,6 @@
 //! What the pair's loop asks of the node around it.
 
-use crate::event::{Event, Halt, Kept, Note, StartOver};
+use crate::event::{Event, Freeze, Halt, Kept, Note, StartOver};
 use crate::message::End;
 use crate::register::{Member, Register};
 use crate::shard::Role;
@@ -36,6 +36,38 @@ pub struct Peer {
     pub address: String,
 }
 
+/// Why a node began to lead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// It led before it started, or founded the pair.
+    Start,
+    /// The primary's system closed the connections: its process is gone.
+    PeerLost,
+    /// Nothing was heard of the primary.
+    Silence,
+    /// The primary handed over.
+    Switchover,
+    /// An operator vouched that the primary is fenced.
+    Operator,
+}
+
+impl Cause {
+    /// All of them, in the order of [`Seen::led`].
+    pub const ALL: [Cause; 5] = [Cause::Start, Cause::PeerLost, Cause::Silence, Cause::Switchover, Cause::Operator];
+
+    /// Its name, as metrics have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Cause::Start => "start",
+            Cause::PeerLost => "peer_lost",
+            Cause::Silence => "silence",
+            Cause::Switchover => "switchover",
+            Cause::Operator => "operator",
+        }
+    }
+}
+
 /// How a lane of the pair stands, for who watches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LaneSeen {
@@ -43,6 +75,10 @@ pub struct LaneSeen {
     pub peer: Option<(u64, u64)>,
     /// Whether its connection is there.
     pub is_up: bool,
+    /// On a primary: below which block the peer had everything on disk when it was heard last; none if it never was.
+    pub reached: Option<u64>,
+    /// How long ago the first block that the peer lacks became durable here; 0 when it lacks none.
+    pub behind_ns: u64,
 }
 
 /// How the pair stands, for who watches.
@@ -52,12 +88,20 @@ pub struct Seen {
     pub role: Option<Role>,
     /// The register as last seen.
     pub register: Option<Register>,
-    /// Whether the register is not trusted.
-    pub is_frozen: bool,
+    /// Why the register is not trusted, if it is not.
+    pub frozen: Option<Freeze>,
+    /// Whether the arbiter answered when it was asked last.
+    pub arbiter_answers: bool,
+    /// Whether this node's disk has failed: it does not lead until it is repaired.
+    pub needs_repair: bool,
     /// Lanes.
     pub lanes: Vec<LaneSeen>,
     /// When the other node was heard last, in ns of a clock that does not go back.
     pub heard_ns: u64,
+    /// The longest silence of the other node while it was connected.
+    pub silence_ns_max: u64,
+    /// How often this node has begun to lead, by [`Cause::ALL`].
+    pub led: [u64; Cause::ALL.len()],
     /// Blocks, messages and connections that were refused.
     pub rejected: u64,
 }

@@ -3,6 +3,7 @@
 use super::connection::{Connection, Lost};
 use super::dialling::Dialling;
 use super::host::LaneLog;
+use super::pace::Pace;
 use super::receiving::{Received, Receiving};
 use super::shipping::{Shipped, Shipping};
 use crate::event::{Event, Introduction};
@@ -95,6 +96,10 @@ pub struct Lane<D: Disk> {
     pub shipped: Shipped,
     /// What the peer has in memory and on disk, by its acknowledgements.
     pub peer: Option<(u64, u64)>,
+    /// What it had on disk when it was heard last, on this connection or an earlier one.
+    pub reached: Option<u64>,
+    /// When the log came how far.
+    pub pace: Pace,
 }
 
 impl<D: Disk> Lane<D> {
@@ -115,6 +120,8 @@ impl<D: Disk> Lane<D> {
             told: (0, 0),
             shipped: Shipped::All,
             peer: None,
+            reached: None,
+            pace: Pace::default(),
         }
     }
 
@@ -261,6 +268,7 @@ impl<D: Disk> Lane<D> {
             Message::Ack(ack) if ack.lane != lane => return Err(Lost::given_up(format!("lane {} acknowledged on lane {lane}", ack.lane))),
             Message::Ack(ack) => {
                 self.peer = Some((ack.received, ack.durable));
+                self.reached = Some(ack.durable);
                 Brought::Event(Event::Ack(ack))
             }
             Message::Switch(switch) => Brought::Event(Event::Switch { epoch: switch.epoch, ends: switch.ends.iter().collect() }),

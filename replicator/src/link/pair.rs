@@ -11,12 +11,13 @@
 //! A turn never waits but for the superblock, and for what the node does when it is told to lead. Between turns it sleeps in one
 //! poll over all descriptors.
 
+mod show;
 mod sleep;
 mod speak;
 
 use super::arbiter::Arbiter;
 use super::connection::{Connection, Lost};
-use super::host::{Host, LaneSeen, Seen};
+use super::host::{Cause, Host};
 use super::lane::{Asking, Brought, Lane};
 use super::receiving::Receiving;
 use super::shipping::Shipping;
@@ -80,6 +81,11 @@ pub struct PairLoop<H: Host, A> {
     swaps: bool,
     ticked_ns: u64,
     heard_ns: u64,
+    silence_ns_max: u64,
+    arbiter_answers: bool,
+    /// Why this node would lead if it did now.
+    cause: Cause,
+    led: [u64; Cause::ALL.len()],
     rejected: u64,
     is_open: bool,
     since_ns: u64,
@@ -111,6 +117,10 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
             swaps: false,
             ticked_ns: 0,
             heard_ns: 0,
+            silence_ns_max: 0,
+            arbiter_answers: false,
+            cause: Cause::Start,
+            led: [0; Cause::ALL.len()],
             rejected: 0,
             is_open: false,
             since_ns: Clock.monotonic_ns(),
@@ -149,13 +159,14 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
             self.ticked_ns = now_ns;
             self.on(now_ns, Event::Tick);
             self.open_if_alone(now_ns);
-            self.show();
+            self.show(now_ns);
         }
         done
     }
 
     /// Tells the machine, and carries out what it orders, in order.
     fn on(&mut self, now_ns: u64, event: Event) {
+        self.consider(&event);
         self.shard.on(now_ns, event);
         self.carry_out_all(now_ns);
         while let Some(event) = self.news.pop_front() {
@@ -218,6 +229,7 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
         let mut heard = 0;
         while let Some(answered) = self.arbiter.next() {
             heard += 1;
+            self.arbiter_answers = !matches!(answered.outcome, Outcome::Unreachable(_) | Outcome::Unknown);
             // A late answer to what was given up is nobody's.
             if answered.token == self.token {
                 self.on(now_ns, event_of(&answered, self.swaps));
@@ -311,6 +323,7 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
         for lane in &mut self.lanes {
             lane.hang_up();
         }
+        self.led[self.cause as usize] += 1;
         let ends = self.host.lead(epoch, fillers);
         self.is_open = true;
         for lane in (0u32..).take(self.lanes.len()) {
@@ -394,6 +407,7 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
             }
             if let Some(connection) = self.lanes[at].dialling.step(self.peer, now_ns) {
                 self.lanes[at].take(connection);
+                self.heard_ns = now_ns;
                 let lane = u32::try_from(at).expect("at most 64 lanes");
                 self.on(now_ns, Event::LinkUp { lane });
             }
@@ -412,7 +426,7 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
                 }
             };
             taken += 1;
-            self.heard_ns = now_ns;
+            self.hear(now_ns);
             match brought {
                 Brought::Event(event) => self.on(now_ns, event),
                 Brought::Answer { event, peer } => {
@@ -487,19 +501,6 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
         let at = &mut self.lanes[lane as usize];
         at.hang_up();
         at.dialling.pause(now_ns);
-    }
-
-    fn show(&mut self) {
-        let lane = |lane: &Lane<H::Disk>| LaneSeen { peer: lane.peer, is_up: lane.connection.is_some() };
-        let seen = Seen {
-            role: Some(self.shard.role()),
-            register: self.shard.register().copied(),
-            is_frozen: self.shard.frozen().is_some(),
-            lanes: self.lanes.iter().map(lane).collect(),
-            heard_ns: self.heard_ns,
-            rejected: self.rejected,
-        };
-        self.host.show(&seen);
     }
 }
 

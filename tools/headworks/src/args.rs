@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! headworks [run] [--config FILE] [--data DIR] [--set section.key=value]...
-//! headworks check-config FILE | status | verify DIR | cat DIR --stream S | witness --data DIR --listen ADDR | version
+//! headworks check-config FILE | status | verify DIR | cat DIR --stream S | witness --data DIR --listen ADDR
+//! headworks pair status | switchover | promote --confirm-fenced NAME | rejoin | version
 //! ```
 //! Without a command the appliance runs. A line that cannot be understood ends with code 2; values of settings are judged later, by the
 //! configuration, with code 78.
@@ -20,6 +21,7 @@ Examples:
   headworks run --config /etc/headworks/headworks.toml
   headworks check-config /etc/headworks/headworks.toml
   headworks status -o json
+  headworks pair status
   headworks cat /var/lib/headworks --stream events --count 10
   headworks witness --data /var/lib/headworks-witness --listen 10.0.0.3:9701
 
@@ -66,6 +68,49 @@ Examples:
   headworks witness --data /var/lib/headworks-witness --listen 10.0.0.3:9701
   headworks witness --data /tmp/witness --listen 127.0.0.1:0";
 
+const PAIR_EXAMPLES: &str = "\
+status needs no token. The others show the node's token, which stands in the
+file admin.token of its data directory.
+
+Exit codes: 0 done, 1 refused or not so, 78 no node answers, or no token.
+
+Examples:
+  headworks pair status --http 127.0.0.1:9600
+  headworks pair switchover --data /var/lib/headworks
+  headworks pair promote --confirm-fenced a --data /var/lib/headworks
+  headworks pair rejoin --token-file /run/headworks.token";
+
+const PAIR_STATUS_EXAMPLES: &str = "\
+Exit codes: 0 the node does its part: a primary whose standby is in sync, or a
+standby in sync; 1 it does not, or nobody is in sync with it.
+
+Examples:
+  headworks pair status
+  headworks pair status --http 10.0.0.1:9600 -o json";
+
+const SWITCHOVER_EXAMPLES: &str = "\
+Typed at the primary. It drains its sockets, the standby gets what it lacks
+and leads; this node starts over and follows. Waits for that, 15 s at most.
+
+Examples:
+  headworks pair switchover --data /var/lib/headworks";
+
+const PROMOTE_EXAMPLES: &str = "\
+Typed at the node that is to lead, or to go on alone. NAME is the other node,
+of which you have made sure that it does not run and will not come back as
+primary: power off, or its port down. A node that was not in sync is refused,
+and so is a NAME that is still heard.
+
+Examples:
+  headworks pair promote --confirm-fenced a --data /var/lib/headworks";
+
+const REJOIN_EXAMPLES: &str = "\
+Typed at a standby. It starts over, as after a crash, and compares its log
+with the primary's again; what the primary does not have goes to quarantine.
+
+Examples:
+  headworks pair rejoin --data /var/lib/headworks";
+
 /// Ingests streams of packets durably and serves them to Kafka clients.
 #[derive(Debug, Parser)]
 #[command(name = "headworks", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
@@ -101,6 +146,9 @@ pub enum Command {
     /// Print a stream's durable records from a data directory
     #[command(after_help = CAT_EXAMPLES)]
     Cat(CatArgs),
+    /// Look at a pair, or change who leads
+    #[command(after_help = PAIR_EXAMPLES)]
+    Pair(PairArgs),
     /// Keep the registers of pairs: the arbiter, on a host of its own
     #[command(after_help = WITNESS_EXAMPLES)]
     Witness(WitnessArgs),
@@ -176,6 +224,54 @@ pub struct CatArgs {
     /// How to print a record
     #[arg(long, value_enum, default_value_t = CatFormat::Raw)]
     pub format: CatFormat,
+}
+
+/// `pair`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct PairArgs {
+    #[command(subcommand)]
+    pub command: PairCommand,
+}
+
+/// What to do with a pair.
+#[derive(Clone, Debug, Subcommand)]
+pub enum PairCommand {
+    /// How the pair stands, as one node sees it
+    #[command(after_help = PAIR_STATUS_EXAMPLES)]
+    Status(StatusArgs),
+    /// Let the standby lead
+    #[command(after_help = SWITCHOVER_EXAMPLES)]
+    Switchover(OrderArgs),
+    /// Lead, or go on, without the other node, which is fenced
+    #[command(after_help = PROMOTE_EXAMPLES)]
+    Promote(PromoteArgs),
+    /// Let a standby start over and compare its log again
+    #[command(after_help = REJOIN_EXAMPLES)]
+    Rejoin(OrderArgs),
+}
+
+/// Which node is ordered, and by what right.
+#[derive(Clone, Debug, clap::Args)]
+pub struct OrderArgs {
+    /// HTTP address of the node
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9600")]
+    pub http: SocketAddr,
+    /// File with the node's token
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    pub token_file: Option<PathBuf>,
+    /// The node's data directory, whose admin.token is used
+    #[arg(long, value_name = "DIR", default_value = "./headworks-data")]
+    pub data: PathBuf,
+}
+
+/// `pair promote`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct PromoteArgs {
+    /// The other node's name: it does not run, and will not come back as primary
+    #[arg(long, value_name = "NAME")]
+    pub confirm_fenced: String,
+    #[command(flatten)]
+    pub order: OrderArgs,
 }
 
 /// `witness`.

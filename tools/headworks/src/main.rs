@@ -6,9 +6,11 @@
 mod args;
 mod cat;
 mod check_config;
+mod client;
 mod config;
 mod node;
 mod offline;
+mod pair;
 mod status;
 mod verify;
 mod witness;
@@ -43,6 +45,7 @@ fn carry_out(command: Command) -> Result<ExitCode, Failure> {
         Command::Status(status) => status::run(status.http, status.output).map(answer),
         Command::Verify(verify) => verify::run(&verify.dir, verify.output).map(answer),
         Command::Cat(cat) => cat::run(&cat).map(answer),
+        Command::Pair(args) => pair::run(&args.command).map(answer),
         Command::Witness(args) => witness::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Version(version) => {
             print_version(version.verbose);

@@ -2,22 +2,17 @@
 
 use crate::args::Output;
 use crate::node::Failure;
-use headworks_io::fatal::Reason;
+use crate::{client, pair};
 use serde_json::Value;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
-
-const ANSWER_BYTES_MAX: u64 = 16 << 20;
-const PATIENCE: Duration = Duration::from_secs(5);
+use std::net::SocketAddr;
 
 /// Prints the node's status; whether it is ready.
 ///
 /// # Errors
 /// No node answers there.
 pub fn run(address: SocketAddr, output: Output) -> Result<bool, Failure> {
-    let status = ask(address, "/api/v1/status")?;
-    let ledger = ask(address, "/api/v1/ledger")?;
+    let status = client::get(address, "/api/v1/status")?;
+    let ledger = client::get(address, "/api/v1/ledger")?;
     let ready = status["ready"].as_bool().unwrap_or(false);
     match output {
         Output::Json => println!("{}", serde_json::json!({"status": status, "ledger": ledger})),
@@ -26,28 +21,7 @@ pub fn run(address: SocketAddr, output: Output) -> Result<bool, Failure> {
     Ok(ready)
 }
 
-fn ask(address: SocketAddr, path: &str) -> Result<Value, Failure> {
-    let none = |error: std::io::Error| {
-        Failure::new(
-            Reason::Config,
-            format!(
-                "no node answers at http://{address}{path}: {error}; name its address with --http (the ready line and `[http] \
-                    address` say it)"
-            ),
-        )
-    };
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(none)?;
-    stream.set_read_timeout(Some(PATIENCE)).map_err(none)?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").map_err(none)?;
-    let mut answer = String::new();
-    stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer).map_err(none)?;
-    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    serde_json::from_str(body)
-        .map_err(|error| Failure::new(Reason::Config, format!("what answers at {address} is no headworks node: {error}")))
-}
-
 fn print_text(status: &Value, ledger: &Value) {
-    let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
     println!(
         "node {}  role {}  epoch {}  ready {}  up {} s  version {}",
         word(&status["node"]),
@@ -57,6 +31,7 @@ fn print_text(status: &Value, ledger: &Value) {
         status["uptime_seconds"],
         word(&status["version"])
     );
+    pair::print(status);
     for listener in array(status, "listeners") {
         println!("  {:<8} {:<6} {}", word(&listener["name"]), word(&listener["kind"]), word(&listener["address"]));
     }
@@ -103,10 +78,21 @@ fn print_text(status: &Value, ledger: &Value) {
         );
     }
     println!("  imbalance {}", ledger["imbalance"]);
+    let (quarantine, holes) = (&status["quarantine"], &status["holes"]);
+    println!(
+        "  quarantine {} files  {} bytes  holes {} pending  {} lost",
+        quarantine["files"], quarantine["bytes"], holes["pending"], holes["lost"]
+    );
     array(status, "warnings").iter().for_each(|warning| println!("  warning: {}", word(warning)));
 }
 
-fn array<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+/// Text as it is, anything else as JSON.
+pub fn word(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
+}
+
+/// A list of an object; empty where there is none.
+pub fn array<'a>(value: &'a Value, key: &str) -> &'a [Value] {
     value[key].as_array().map_or(&[], Vec::as_slice)
 }
 

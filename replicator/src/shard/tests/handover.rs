@@ -180,3 +180,9 @@ fn a_register_of_another_pair_or_shape_halts() {
     assert_eq!(halts(Register { lanes: 3, ..register(7, 4, PEER, None) }), Some(Effect::Halt(Halt::Unequal)));
     assert_eq!(halts(register(7, EPOCH_MAX.0, ME, None)), Some(Effect::Halt(Halt::EpochsEnd)));
 }
+
+#[test]
+fn an_operator_lets_a_standby_start_over_and_nobody_else() {
+    assert_eq!(following().tell(Event::Order(Order::Rejoin)), [Effect::StartOver(StartOver::Ordered)]);
+    assert_eq!(paired().tell(Event::Order(Order::Rejoin)), [], "a primary goes on");
+}

@@ -8,19 +8,23 @@ use super::door;
 use super::failure::Failure;
 use super::intake::{LaneIntake, LogLine};
 use super::observe::{Watched, WatchedLane};
+use super::pair::standing::Standing;
 use super::preflight::{self, Warning};
 use super::sockets::{self, Servers};
+use super::token;
 use crate::config::{Config, Lanes};
 use headworks_format::checkpoint::{Partition, Producer};
+use headworks_format::sidecar::HoleState;
 use headworks_format::{Epoch, LaneId};
 use headworks_gateway::cluster::Cluster;
+use headworks_gateway::http::administration::Token;
+use headworks_gateway::http::report::HolesStatus;
 use headworks_gateway::lanes::{Lane, LaneStore, Reads};
 use headworks_io::fatal::Reason;
 use headworks_io::{Clock, Volume, Wake, cpus};
 use headworks_lane::{LaneDisk, LaneEnds, LaneParts, LaneSetup, Led, LoopParts, OpenedLane, Part, lane_folder, open_lane};
 use headworks_log::catalog::{self, Stream};
 use headworks_log::retain::Limits;
-use headworks_replicator::link::host::Seen;
 use headworks_ring::{Filler, message_ring};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
@@ -38,6 +42,8 @@ pub struct Ground {
     pub directory: Directory,
     /// What the host lacks.
     pub warnings: Vec<Warning>,
+    /// Opens the node's administration.
+    pub token: Token,
 }
 
 impl Ground {
@@ -62,7 +68,8 @@ impl Ground {
         let directory = directory::open(&volume, &wanted(config, founding))?;
         directory.notes.iter().for_each(|note| tracing::info!("{note}"));
         check_volume(&volume, &mut warnings)?;
-        Ok(Ground { volume, directory, warnings })
+        let token = token::open(&volume)?;
+        Ok(Ground { volume, directory, warnings, token })
     }
 
     /// What the lanes are opened with.
@@ -152,7 +159,7 @@ pub struct Joining {
     /// The brokers, as clients are told.
     pub cluster: Cluster,
     /// How the pair stands, where there is one.
-    pub seen: Option<Arc<Mutex<Seen>>>,
+    pub standing: Option<Arc<Standing>>,
 }
 
 /// Builds everything up to, but not including, threads.
@@ -168,12 +175,25 @@ pub fn assemble(config: &Config, ground: Ground, servers: Servers, opened: Vec<L
         catalog::extend(&mut partitions, &streams);
     }
     let ended = opened.iter().map(|lane| (lane.recovered.counters, lane.recovered.producers.clone())).collect();
+    let holes = holes(&opened);
     let setup = ground.setup(config, joining.part);
     let mut joined = Vec::new();
     for (lane, partitions) in opened.into_iter().zip(partitions) {
         joined.push(lane.join(&ground.volume, &setup, joining.epoch, partitions)?);
     }
-    wire(config, Parts { ground, servers, joined, ended, joining, slots: setup.slots })
+    wire(config, Parts { ground, servers, joined, ended, holes, joining, slots: setup.slots })
+}
+
+/// Blocks that cannot be read.
+fn holes(opened: &[LaneParts]) -> HolesStatus {
+    let mut holes = HolesStatus::default();
+    for hole in opened.iter().flat_map(|lane| lane.recovered.holes()) {
+        match hole.state {
+            HoleState::Pending => holes.pending += hole.blocks,
+            HoleState::Lost => holes.lost += hole.blocks,
+        }
+    }
+    holes
 }
 
 fn wanted(config: &Config, founding: Option<Founding>) -> Wanted {
@@ -228,12 +248,13 @@ struct Parts {
     servers: Servers,
     joined: Vec<(OpenedLane, LaneEnds)>,
     ended: Vec<([u64; headworks_format::block::COUNTERS], Vec<Producer>)>,
+    holes: HolesStatus,
     joining: Joining,
     slots: usize,
 }
 
 fn wire(config: &Config, parts: Parts) -> Result<Assembly, Failure> {
-    let Parts { ground, servers, joined, ended, joining, slots } = parts;
+    let Parts { ground, servers, joined, ended, holes, joining, slots } = parts;
     let new_wake = || Wake::new().map_err(|error| Failure::new(Reason::Kernel, format!("no eventfd is to be had: {error}")));
     let (log_wake, commits) = (new_wake()?, new_wake()?);
     let (control, control_receiver) = message_ring(4 * joined.len());
@@ -253,7 +274,7 @@ fn wire(config: &Config, parts: Parts) -> Result<Assembly, Failure> {
         log_lanes.push(lane);
     }
     let seed = u64::try_from(directory::random_u128()? & u128::from(u64::MAX)).expect("64 bits");
-    let watched = watched(config, &ground, &servers, &joining, watched_lanes)?;
+    let watched = Watched { holes, ..watched(config, &ground, &servers, &joining, watched_lanes)? };
     let (led, led_receiver) = mpsc::channel();
     Ok(Assembly {
         log: LoopParts {
@@ -296,7 +317,8 @@ fn watched(config: &Config, ground: &Ground, servers: &Servers, joining: &Joinin
         warnings: Mutex::new(Vec::new()),
         ready_ns: AtomicU64::new(0),
         cluster: joining.cluster.clone(),
-        seen: joining.seen.clone(),
+        holes: HolesStatus::default(),
+        standing: joining.standing.clone(),
     })
 }
 

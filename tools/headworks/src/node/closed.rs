@@ -2,6 +2,7 @@
 
 use super::assemble::Ground;
 use super::failure::Failure;
+use super::pair::standing::Known;
 use crate::config::Config;
 use headworks_format::Sequence;
 use headworks_io::fatal::Reason;
@@ -99,12 +100,12 @@ impl Ground {
             .map_err(|error| Failure::new(Reason::Storage, format!("cannot write {PEER_FILE}: {error}")))
     }
 
-    /// The node and the address that were remembered.
+    /// The other node, as it was remembered.
     #[must_use]
-    pub fn remembered_peer(&self) -> Option<(u128, String)> {
+    pub fn remembered_peer(&self) -> Option<Known> {
         let text = self.peer_file()?;
         let mut lines = text.lines();
-        Some((lines.next()?.parse().ok()?, lines.next()?.to_owned()))
+        Some(Known { node: lines.next()?.parse().ok()?, address: lines.next()?.to_owned(), name: lines.next()?.to_owned() })
     }
 
     fn peer_file(&self) -> Option<String> {

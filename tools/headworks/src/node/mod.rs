@@ -12,6 +12,7 @@ mod pair;
 mod preflight;
 mod run;
 mod sockets;
+pub mod token;
 
 pub use failure::Failure;
 pub use run::{block_signals, join, notify, run, spawn};

@@ -1,10 +1,13 @@
 //! What the node shows of itself: ledger, status, metrics. Every answer is made of published counters; nothing waits.
 
+use super::pair::standing::Standing;
 use headworks_gateway::cluster::Cluster;
 use headworks_gateway::http::Observed;
+use headworks_gateway::http::administration::Act;
 use headworks_gateway::http::report::{
-    CauseCount, HistogramReport, LaneLedger, LanePosition, LaneRatio, LaneStatus, LedgerReport, ListenerImbalance, ListenerLaneCount,
-    ListenerLedger, ListenerStatus, MetricsReport, NamedCount, PartitionStatus, Run, Span, StatusReport, StreamStatus, VolumeStatus,
+    CauseCount, HistogramReport, HolesStatus, LaneLedger, LanePosition, LaneRatio, LaneStatus, LedgerReport, ListenerImbalance,
+    ListenerLaneCount, ListenerLedger, ListenerStatus, MetricsReport, NamedCount, PairStatus, PartitionStatus, PeerLag, PeerStatus,
+    QuarantineStatus, Run, Span, StatusReport, StreamStatus, VolumeStatus,
 };
 use headworks_gateway::lanes::Reads;
 use headworks_ingest::tcp::end::{NAMES, Tally};
@@ -12,8 +15,6 @@ use headworks_io::{Clock, Volume};
 use headworks_lane::{Gauges, Snapshot};
 use headworks_ledger::{Book, Counts};
 use headworks_log::LaneView;
-use headworks_replicator::link::host::Seen;
-use headworks_replicator::shard::Role;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -70,8 +71,10 @@ pub struct Watched {
     pub ready_ns: AtomicU64,
     /// The brokers, as clients are told.
     pub cluster: Cluster,
+    /// Blocks that recovery could not read.
+    pub holes: HolesStatus,
     /// How the pair stands, where there is one.
-    pub seen: Option<Arc<Mutex<Seen>>>,
+    pub standing: Option<Arc<Standing>>,
 }
 
 impl WatchedLane {
@@ -93,12 +96,35 @@ impl Watched {
 
     /// What the node is: `single`, or in a pair `starting`, `standby`, `primary`.
     fn role(&self) -> &'static str {
-        let Some(seen) = &self.seen else { return "single" };
-        match seen.lock().unwrap_or_else(PoisonError::into_inner).role {
-            Some(Role::Standby) => "standby",
-            Some(Role::Primary(_)) => "primary",
-            Some(Role::Starting | Role::Taking(_) | Role::Ended) | None => "starting",
-        }
+        self.standing.as_ref().map_or("single", |standing| standing.role())
+    }
+
+    /// Records committed in this run.
+    pub fn committed(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.gauges.committed_records.load(Ordering::Acquire)).sum()
+    }
+
+    fn views(&self) -> impl Iterator<Item = &LaneView> {
+        self.lanes.iter().map(|lane| &*lane.view)
+    }
+
+    fn pair(&self) -> Option<PairStatus> {
+        self.standing.as_ref().map(|standing| standing.pair(self.views(), self.committed()))
+    }
+
+    fn peers(&self) -> Vec<PeerStatus> {
+        self.standing.as_ref().map_or_else(Vec::new, |standing| standing.peers(self.views()))
+    }
+
+    /// What stands in quarantine. A folder that cannot be read is told in the log, and counts as empty.
+    fn quarantine(&self) -> QuarantineStatus {
+        let folder = self.volume.path().join("quarantine");
+        let sizes = std::fs::read_dir(&folder).and_then(|entries| entries.map(|entry| Ok(entry?.metadata()?.len())).collect());
+        let sizes: Vec<u64> = sizes.unwrap_or_else(|error| {
+            tracing::warn!(%error, "{} cannot be looked into", folder.display());
+            Vec::new()
+        });
+        QuarantineStatus { files: sizes.len() as u64, bytes: sizes.iter().sum() }
     }
 
     fn since_ns(&self) -> u64 {
@@ -120,6 +146,7 @@ fn warnings(watched: &Watched) -> Vec<String> {
             lane.view.lane
         ));
     }
+    warnings.extend(watched.standing.iter().flat_map(|standing| standing.warnings()));
     let unreadable = watched.reads.unreadable();
     if unreadable > 0 {
         warnings.push(format!("{unreadable} batches could not be read and were passed over; stop the node and run `headworks verify`"));
@@ -201,7 +228,10 @@ impl Observed for Observer {
             streams: streams.into_iter().map(|(name, partitions)| StreamStatus { name, partitions }).collect(),
             volumes: vec![volume(watched)],
             groups: Vec::new(),
-            peers: Vec::new(),
+            peers: watched.peers(),
+            pair: watched.pair(),
+            quarantine: watched.quarantine(),
+            holes: watched.holes,
             warnings: warnings(watched),
         }
     }
@@ -209,8 +239,13 @@ impl Observed for Observer {
     fn ready(&self) -> Result<(), String> {
         match self.0.ready_ns.load(Ordering::Acquire) {
             0 => Err("the node is starting or draining".into()),
-            _ => Ok(()),
+            _ => self.0.standing.as_ref().map_or(Ok(()), |standing| standing.ready()),
         }
+    }
+
+    fn administer(&self, act: &Act) -> Result<String, String> {
+        let standing = self.0.standing.as_ref();
+        standing.ok_or_else(|| "this is a single node: it has no pair ([pair] and [arbiter] make one)".to_owned())?.administer(act)
     }
 
     fn metrics(&self) -> MetricsReport {
@@ -233,6 +268,7 @@ impl Observed for Observer {
         let admitted = books.iter().map(|(book, counts)| (book.stream.clone(), counts.admitted));
         let volume = volume(watched);
         let path = volume.path.clone();
+        let (peers, leads) = (watched.peers(), watched.role() == "primary");
         MetricsReport {
             connections: connections(watched.books(), Tally::open),
             accepts_failed: connections(watched.books(), Tally::accepts_failed),
@@ -260,6 +296,11 @@ impl Observed for Observer {
             log_positions: watched.lanes.iter().flat_map(positions).collect(),
             role: watched.role().into(),
             epoch: watched.epoch(),
+            replication_lag: lags(&peers, leads),
+            peers,
+            pair: watched.pair(),
+            quarantine: watched.quarantine(),
+            holes: watched.holes,
             ledger_imbalance: books
                 .iter()
                 .map(|(book, counts)| ListenerImbalance { listener: book.listener.clone(), records: signed(counts.imbalance()) })
@@ -283,6 +324,12 @@ fn listener_ledger(name: &str, lane: u32, counts: &Counts) -> ListenerLedger {
         dead_lettered: counts.dead_lettered,
         pending: counts.pending(),
     }
+}
+
+/// How far the peer is behind; only a primary knows.
+fn lags(peers: &[PeerStatus], leads: bool) -> Vec<PeerLag> {
+    let lag = |peer: &PeerStatus| PeerLag { peer: peer.name.clone(), bytes: peer.lag_bytes, seconds: peer.lag_seconds };
+    peers.iter().filter(|_| leads).map(lag).collect()
 }
 
 /// A number of each TCP listener in each lane.

@@ -21,6 +21,7 @@ use super::{memory, preflight};
 use crate::config::{self, Config};
 use headworks_format::block::COUNTERS;
 use headworks_gateway::cluster::Cluster;
+use headworks_gateway::http::administration::Token;
 use headworks_gateway::lanes::Lane;
 use headworks_gateway::{Advertised, GatewayParts, Identity, Limits, serve};
 use headworks_ingest::turn::{Ended, Stop};
@@ -66,7 +67,8 @@ fn run_alone(config: &Config, signals: &SigSet, mut warnings: Vec<Warning>) -> R
     let opened = ground.recover(&config, Part::Alone)?;
     let epoch = ground.directory.take_epoch(assemble::epoch_seen(&opened), assemble::ends(&opened))?;
     ground.directory.note_unobserved(assemble::newest_ns(&opened), sockets.bound_ns);
-    let joining = Joining { part: Part::Alone, epoch, since_ns: sockets.bound_ns, shipper: None, cluster: Cluster::default(), seen: None };
+    let joining =
+        Joining { part: Part::Alone, epoch, since_ns: sockets.bound_ns, shipper: None, cluster: Cluster::default(), standing: None };
     let (mut node, _) = Node::start(config.clone(), assemble::assemble(&config, ground, servers, opened, joining)?)?;
     let beginnings = node.fillers.drain(..).map(|(filler, counters)| Beginning { filler, counters }).collect();
     node.take_in(&sockets, beginnings)?;
@@ -108,6 +110,7 @@ struct Serving {
     servers: Servers,
     lanes: Vec<Lane<LaneDisk>>,
     commits: Wake,
+    token: Token,
 }
 
 impl Node {
@@ -123,7 +126,7 @@ impl Node {
         let (log, unregistered) = start_log(&placement, log)?;
         ground.warnings.extend(unregistered.map(|error| preflight::unregistered(&error)));
         let identity = identity(&config, &servers.kafka, &ground)?;
-        let serving = Some(Serving { servers, lanes, commits });
+        let serving = Some(Serving { servers, lanes, commits, token: ground.token.clone() });
         let node = Node {
             config,
             placement,
@@ -348,7 +351,7 @@ fn start_gateway(
     limits: Limits,
     stopped: tokio::sync::oneshot::Receiver<()>,
 ) -> Result<JoinHandle<()>, Failure> {
-    let Serving { servers: Servers { kafka, http }, lanes, commits } = serving;
+    let Serving { servers: Servers { kafka, http }, lanes, commits, token } = serving;
     spawn("hw-gateway", move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(2).thread_name("hw-history").build();
         let runtime = runtime.unwrap_or_else(|error| fatal(Reason::Kernel, format!("the gateway has no runtime: {error}")));
@@ -360,6 +363,7 @@ fn start_gateway(
             http,
             store,
             observed: Observer(Arc::clone(&watched)),
+            token,
             identity,
             cluster: watched.cluster.clone(),
             limits,

@@ -3,10 +3,14 @@
 //! ```text
 //! rig       witness and two nodes, and how they stand, by what they say of themselves
 //! losses    kill -9 of either, a node that stands still, a node that comes back with nothing
+//! operated  a pair as an operator has it: looked at over HTTP and ordered by `headworks pair`
+//! operation what is seen, what is ordered, what is refused
 //! ```
-//! After every one: nothing acknowledged is missing, nothing is there twice, both nodes hold the same records, and both directories are clean.
+//! After every loss: nothing acknowledged is missing, nothing is there twice, both nodes hold the same records, and both directories are clean.
 
 #[path = "../harness/mod.rs"]
 mod harness;
 mod losses;
+mod operated;
+mod operation;
 mod rig;

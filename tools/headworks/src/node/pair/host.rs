@@ -7,6 +7,7 @@
 
 use super::restart;
 use super::salvage::{self, Salvage};
+use super::standing::Standing;
 use crate::config::Config;
 use crate::node::assemble::{self, Assembly, Ground, Joining};
 use crate::node::failure::Failure;
@@ -26,7 +27,7 @@ use headworks_replicator::link::host::{Host, LaneLog, Peer, Seen};
 use headworks_replicator::message::End;
 use headworks_ring::Filler;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, PoisonError, mpsc};
 use std::time::Duration;
 
 /// How long the log loop may take to make durable what was followed.
@@ -65,8 +66,8 @@ pub struct Common {
     pub wake: Wake,
     /// The brokers as clients are told.
     pub cluster: Cluster,
-    /// How the pair stood last, for who watches.
-    pub seen: Arc<Mutex<Seen>>,
+    /// How the pair stands, for who watches and who orders.
+    pub standing: Arc<Standing>,
 }
 
 /// A node whose lanes are recovered and closed.
@@ -155,7 +156,7 @@ impl PairHost {
             since_ns: Clock.realtime_ns(),
             shipper: Some(self.common.wake.clone()),
             cluster: self.common.cluster.clone(),
-            seen: Some(Arc::clone(&self.common.seen)),
+            standing: Some(Arc::clone(&self.common.standing)),
         };
         let assembly: Assembly = assemble::assemble(&self.common.config, ground, servers, opened, joining)?;
         let logs: Vec<Log> =
@@ -261,6 +262,14 @@ impl PairHost {
         (uncommitted > bytes_max).then_some(Event::Backlog)
     }
 
+    /// Records committed in this run.
+    fn committed(&self) -> u64 {
+        match &self.state {
+            State::Running(running) => running.node.watched.committed(),
+            State::Closed(_) | State::Changing => 0,
+        }
+    }
+
     /// Says that the node serves, once in the life of the process and of those that it has replaced.
     fn announce(&mut self) {
         let is_first = !std::mem::replace(&mut self.is_announced, true);
@@ -309,6 +318,7 @@ impl Host for PairHost {
         if let Some((host, port)) = peer.address.rsplit_once(':')
             && let Ok(port) = port.parse()
         {
+            self.common.standing.met(&peer);
             let id = crate::node::run::broker_id(peer.member.node);
             self.common.cluster.met(Broker { id, host: host.into(), port });
             done(self.ground().remember_peer(&peer));
@@ -416,6 +426,7 @@ impl Host for PairHost {
         if self.noted.replace(*note) == Some(*note) {
             return;
         }
+        self.common.standing.note(note, self.committed());
         match note {
             Note::Paired => {
                 self.common.cluster.set_paired(true);
@@ -442,10 +453,7 @@ impl Host for PairHost {
     }
 
     fn show(&mut self, seen: &Seen) {
-        let mut shown = self.common.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if *shown != *seen {
-            shown.clone_from(seen);
-        }
+        self.common.standing.show(seen);
     }
 
     fn is_over(&self) -> bool {

@@ -14,6 +14,7 @@ mod host;
 mod ports;
 mod restart;
 mod salvage;
+pub mod standing;
 
 use super::assemble::Ground;
 use super::closed;
@@ -35,8 +36,9 @@ use headworks_replicator::shard::{Settings, Shard};
 use headworks_replicator::witness::Outcome;
 use host::{Closed, Common, PairHost, Stopping};
 use nix::sys::signal::SigSet;
+use standing::Standing;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -81,6 +83,10 @@ pub fn run(config: &Config, pair: &Pair, arbitration: &Arbitration, signals: &Si
 
     let (tell, events) = mpsc::channel();
     let stopping = Arc::new(Stopping::default());
+    let standing = Standing::new(me, &config.node.name, (pair, arbitration), tell.clone(), wake.clone());
+    if let Some(known) = ground.remembered_peer() {
+        standing.remember(known);
+    }
     let common = Common {
         config,
         settled,
@@ -89,7 +95,7 @@ pub fn run(config: &Config, pair: &Pair, arbitration: &Arbitration, signals: &Si
         tell: tell.clone(),
         wake: wake.clone(),
         cluster: cluster(&ground),
-        seen: Arc::new(Mutex::default()),
+        standing: Arc::new(standing),
     };
     let host = PairHost::new(common, Closed { ground, servers, opened });
     let tick_ns = pair.heartbeat_ns / 2;
@@ -119,11 +125,11 @@ fn hand_over(tell: &mpsc::Sender<Event>, wake: &Wake, stopping: &Stopping, handl
 /// The brokers as far as they are known: the other one, if the two have ever met.
 fn cluster(ground: &Ground) -> Cluster {
     let cluster = Cluster::standby();
-    if let Some((node, address)) = ground.remembered_peer()
-        && let Some((host, port)) = address.rsplit_once(':')
+    if let Some(known) = ground.remembered_peer()
+        && let Some((host, port)) = known.address.rsplit_once(':')
         && let Ok(port) = port.parse()
     {
-        cluster.met(Broker { id: run::broker_id(node), host: host.into(), port });
+        cluster.met(Broker { id: run::broker_id(known.node), host: host.into(), port });
     }
     cluster
 }

@@ -1,0 +1,93 @@
+//! What is seen, what is ordered, what is refused.
+
+use crate::harness::packets::{self, named};
+use crate::harness::program::{call, check_end, text_of};
+use crate::harness::{http, wait};
+use crate::operated::Pair;
+use std::os::unix::fs::PermissionsExt as _;
+
+#[test]
+fn it_says_how_it_stands_and_changes_roles_when_ordered() {
+    const SENT: usize = 500;
+    const PACKETS: u64 = SENT as u64;
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let pair = Pair::start(folder.path());
+    let (a, b) = (&pair.a, &pair.b);
+    let sent: Vec<_> = (0..SENT).map(|number| named(0, number, 200)).collect();
+    packets::send(&packets::source(a.node.udp()), &sent);
+    let status = a.until("all of it is on both disks", |status| {
+        status["streams"][0]["partitions"][0]["high_watermark"] == PACKETS && status["peers"][0]["lag_bytes"] == 0
+    });
+    let (register, peer) = (&status["pair"]["register"], &status["peers"][0]);
+    assert_eq!((&register["primary"], &register["in_sync"]), (&"a".into(), &serde_json::json!(["a", "b"])), "{register}");
+    assert_eq!((&peer["name"], &peer["connected"], &peer["in_sync"]), (&"b".into(), &true.into(), &true.into()), "{peer}");
+    assert_eq!(status["pair"]["arbiter"]["reachable"], true, "{status}");
+    assert_eq!(a.metric("headworks_peer_in_sync{peer=\"b\"}"), "1");
+    assert_eq!(a.metric("headworks_failovers_total{cause=\"start\"}"), "1");
+    assert_eq!(a.metric("headworks_quarantine_files"), "0");
+    check_end(&a.pair(&["status"]), 0, &["role primary", "in sync a, b", "peer b", "connected", "level peer-disk"]);
+
+    // Refused: without the token, at the standby, for who is heard, at a primary.
+    let token = a.node.data.join("admin.token");
+    let mode = std::fs::metadata(&token).expect("a token").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "mode of {}", token.display());
+    check_end(&a.pair(&["promote", "--confirm-fenced", "b"]), 1, &["refused: b is not fenced: it is connected"]);
+    check_end(&a.pair(&["promote", "--confirm-fenced", "c"]), 1, &["refused: the other node is b, not c"]);
+    check_end(&a.pair(&["rejoin"]), 1, &["refused: this node is primary: only a standby rejoins"]);
+    check_end(&b.pair(&["switchover"]), 1, &["refused: this node is standby: order it at the primary, a"]);
+
+    check_end(&a.pair(&["switchover"]), 0, &["b leads in epoch"]);
+    b.until("b leads with a in sync", |status| status["role"] == "primary" && status["peers"][0]["in_sync"] == true);
+    a.until("a stands by", |status| status["role"] == "standby" && status["ready"] == true);
+    assert_eq!(b.metric("headworks_failovers_total{cause=\"switchover\"}"), "1");
+    assert_eq!(b.metric("headworks_downgraded"), "0");
+    let records = |status: &serde_json::Value| status["streams"][0]["partitions"][0]["high_watermark"].as_u64();
+    let found = b.until("b has all of it", |status| records(status) >= Some(PACKETS));
+    assert_eq!(records(&found), Some(PACKETS), "{found}");
+    assert!(a.node.log().contains("administrative request"), "an order stands in the log:\n{}", a.node.log());
+
+    check_end(&a.pair(&["rejoin"]), 0, &["this node starts over"]);
+    wait::until_true("it has started over as ordered", || (a.node.log().contains("why=Ordered"), a.node.log()));
+    a.until("and is in sync again", |status| status["role"] == "standby" && status["ready"] == true);
+}
+
+#[test]
+fn who_is_left_alone_says_so_and_counts_what_is_on_one_disk_only() {
+    const SENT: usize = 300;
+    const PACKETS: u64 = SENT as u64;
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let Pair { a, b, _witness } = Pair::start(folder.path());
+    b.node.kill();
+    let alone = a.until("a goes on alone", |status| {
+        status["pair"]["level"] == "disk" && status["pair"]["register"]["in_sync"] == serde_json::json!(["a"])
+    });
+    assert_eq!(alone["ready"], true, "{alone}");
+    let sent: Vec<_> = (0..SENT).map(|number| named(0, number, 200)).collect();
+    packets::send(&packets::source(a.node.udp()), &sent);
+    let status = a.until("what is committed alone is counted", |status| status["pair"]["solo_records"].as_u64() >= Some(PACKETS));
+    assert_eq!(status["pair"]["solo_records"], PACKETS, "{status}");
+    assert!(status["peers"][0]["lag_bytes"].as_u64() > Some(0), "{status}");
+    let warns = |text: &str| {
+        status["warnings"].as_array().expect("a list").iter().any(|line| line.as_str().is_some_and(|line| line.contains(text)))
+    };
+    assert!(warns("docs/runbooks/pair-degraded.md"), "{status}");
+    assert_eq!(a.metric("headworks_downgraded"), "1");
+    check_end(&a.pair(&["status"]), 1, &["in sync a  mode auto", "peer b", "not connected", "not in sync", "level disk"]);
+    check_end(&a.pair(&["switchover"]), 1, &["refused: b is not in sync"]);
+    check_end(&a.pair(&["promote", "--confirm-fenced", "b"]), 1, &["refused: this node leads alone already"]);
+}
+
+#[test]
+fn a_single_node_refuses_orders() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let node = crate::harness::node::Node::start(&folder.path().join("data"), &["node.lanes=1"]);
+    let data = text_of(&node.data);
+    let address = node.address("http").to_string();
+    for arguments in [&["switchover"][..], &["rejoin"], &["promote", "--confirm-fenced", "b"]] {
+        let ended = call(["pair"].iter().chain(arguments).chain(&["--http", &address, "--data", &data]));
+        check_end(&ended, 1, &["refused: this is a single node"]);
+    }
+    check_end(&call(["pair", "switchover", "--http", &address, "--data", "/nowhere"]), 78, &["no token in /nowhere/admin.token"]);
+    assert_eq!(http::ask(node.address("http"), "/api/v1/status").json()["pair"], serde_json::Value::Null);
+    node.stop();
+}
