@@ -16,8 +16,11 @@
 //!  no     no      no      yes        yes    –           cut, counted      UNDECIDED, and nobody to ask
 //!  no     no      no      yes        no     has it      copy
 //!  no     no      no      yes        no     never had   cut, counted
-//!  no     no      no      yes        no     silent      hole, pending
+//!  no     no      no      yes        no     silent      cut, counted
 //! ```
+//!
+//! A silent member is no reason to keep the place of such a block: a hole counts as part of the log, so whoever follows would
+//! acknowledge as durable what the power tore, and the primary would commit it with one copy. Cut, it is shipped again.
 
 use headworks_format::sidecar::HoleState;
 
@@ -76,7 +79,6 @@ pub fn decide(evidence: &Evidence) -> Verdict {
         Evidence { persisted: false, .. } => Verdict::Cut { counted: false },
         Evidence { alone: true, .. } => Verdict::Cut { counted: true },
         Evidence { member: Member::Has, .. } => Verdict::Copy,
-        Evidence { member: Member::NeverHad, .. } => Verdict::Cut { counted: true },
-        Evidence { member: Member::Silent, .. } => Verdict::Hole(HoleState::Pending),
+        Evidence { member: Member::NeverHad | Member::Silent, .. } => Verdict::Cut { counted: true },
     }
 }

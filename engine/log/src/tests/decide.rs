@@ -29,7 +29,7 @@ const TABLE: [Row; 10] = [
     row([NO, NO, NO, YES, YES], None, COUNTED),
     row([NO, NO, NO, YES, NO], Some(Member::Has), Verdict::Copy),
     row([NO, NO, NO, YES, NO], Some(Member::NeverHad), COUNTED),
-    row([NO, NO, NO, YES, NO], Some(Member::Silent), PENDING),
+    row([NO, NO, NO, YES, NO], Some(Member::Silent), COUNTED),
 ];
 
 fn every_evidence() -> impl Iterator<Item = Evidence> {

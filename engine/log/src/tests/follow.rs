@@ -309,3 +309,27 @@ fn a_gate_that_was_lowered_is_heeded_once_it_is_seen() {
     primary.fill(2);
     assert_eq!((view.positions.durable.load(), view.positions.committed.load()), (5, 3), "nothing goes by the old gate");
 }
+
+#[test]
+fn a_block_that_the_power_tore_is_not_taken_for_durable_in_a_pair() {
+    let mut primary = Rig::new();
+    primary.fill(10);
+    let mut second = follower(MemoryDisk::default(), 0);
+    for (_, block) in primary.blocks.range(..5) {
+        follow(&mut second, block).expect("the next block");
+    }
+    second.settle();
+    follow(&mut second, &primary.blocks[&5]).expect("the next block");
+    // The block and the page that names it are written; the fdatasync behind them never ends.
+    while let Some(at) = second.orders.iter().position(|order| !matches!(order, Command::Sync { .. })) {
+        let order = second.orders.remove(at);
+        second.carry_out(order);
+        second.log.tick(second.now_ns);
+        second.take_orders();
+    }
+    assert_eq!(second.log.durable(), 5, "nothing acknowledged block 5");
+    let place = second.log.view().trail.find(5).expect("new");
+    second.disk.rot(place.file, place.position + 4_200);
+    let recovered = recover(&mut second.disk, &crate::recover::Rules { alone: false, ..rules() }).expect("read");
+    assert_eq!((recovered.next, recovered.holes().count()), (5, 0), "{:?}", recovered.notes);
+}
