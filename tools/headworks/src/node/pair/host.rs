@@ -415,6 +415,11 @@ impl Host for PairHost {
             return;
         }
         tracing::warn!(?why, "starting over");
+        if why == StartOver::Ordered {
+            // Whoever ordered it is still to be answered, over a connection that ends with this process. A standby orders nothing, so
+            // nothing waits for it longer than it would for the start.
+            restart::let_answers_out();
+        }
         restart::start_over(&self.common.settled)
     }
 

@@ -13,11 +13,21 @@ use std::time::{Duration, Instant};
 const STARTED_OVER: &str = "HW_STARTED_OVER";
 /// How long the writes of the process before may hold the directory's lock.
 const LOCK_MAX: Duration = Duration::from_secs(10);
+/// How long an answer that is under way may take to its socket.
+const ANSWER_GRACE: Duration = Duration::from_millis(200);
 
 /// Whether this process has started over.
 #[must_use]
 pub fn has_started_over() -> bool {
     std::env::var_os(STARTED_OVER).is_some()
+}
+
+/// Waits until what other threads have begun to answer has gone out.
+pub fn let_answers_out() {
+    let since = Instant::now();
+    while let Some(left) = ANSWER_GRACE.checked_sub(since.elapsed()).filter(|left| !left.is_zero()) {
+        std::thread::park_timeout(left);
+    }
 }
 
 /// Replaces the process by itself. `settled` are settings that were picked at start and have to stay.
