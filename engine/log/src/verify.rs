@@ -49,7 +49,11 @@ pub fn verify<D: Disk>(disk: &D, lane: LaneId, segment_bytes: u64, window_bytes:
     let mut report = Report { spares: found.spares.len() + found.superseded.len(), ..Report::default() };
     let damaged = |file: &FileNumber, what: &str| Damage { file: *file, position: 0, what: what.into() };
     report.damage.extend(found.set_aside.iter().map(|(file, reason)| damaged(file, reason)));
-    report.damage.extend(found.unreadable_headers.iter().map(|file| damaged(file, "header page is unreadable")));
+    // A header and the first blocks are written side by side: a crash may have kept these and not the header. That is damage only
+    // where a later page proves that both were durable once.
+    let unproved = |file: &FileNumber| found.kept.iter().any(|kept| kept.file == *file && kept.id.base_sequence.0 >= synced);
+    let headers = found.unreadable_headers.iter().filter(|file| !unproved(file));
+    report.damage.extend(headers.map(|file| damaged(file, "header page is unreadable")));
     report.damage.extend(found.broken_sidecars.iter().map(|file| damaged(file, "sidecar is damaged")));
     let mut partitions = Vec::new();
     let mut end = found.kept.first().map_or(0, |first| first.id.base_sequence.0);

@@ -297,3 +297,16 @@ fn a_pending_hole_is_left_to_the_others_of_the_set() {
     let states: Vec<_> = recovered.holes().map(|hole| hole.state).collect();
     assert_eq!(states, [headworks_format::sidecar::HoleState::Pending]);
 }
+
+#[test]
+fn a_header_that_a_crash_did_not_keep_is_damage_only_where_a_later_page_proves_it() {
+    let checked = |bytes: usize| {
+        let mut rig = filled(5);
+        rig.confirm();
+        rig.disk.zero(FIRST, 0, bytes);
+        let report = verify(&rig.disk, LaneId(0), super::rig::SEGMENT_BYTES, WINDOW_BYTES).expect("in memory");
+        report.damage.into_iter().map(|damage| damage.what).collect::<Vec<_>>()
+    };
+    assert_eq!(checked(4096), ["header page is unreadable"], "records behind it say that it was durable");
+    assert_eq!(checked(DATA_FROM), [""; 0], "nothing says so");
+}
