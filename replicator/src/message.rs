@@ -25,6 +25,7 @@ mod frame;
 
 pub use body::{Span, Spans, Text};
 pub use frame::{FRAME_HEAD_BYTES, Reason, Rejected, encode, encode_envelope, envelope, next};
+pub(crate) use frame::{LENGTH_BYTES, check_sum, close, head};
 
 use crate::register::Member;
 use headworks_format::superblock::LANES_MAX;

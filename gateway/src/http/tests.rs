@@ -86,8 +86,13 @@ async fn check<F: Future<Output = ()>>(ready: Result<(), String>, limits: Limits
 
 /// Sends one request and reads everything that comes.
 async fn exchange(address: SocketAddr, method: &str, path: &str) -> (u16, String, String) {
+    exchange_with(address, method, path, "\r\n").await
+}
+
+/// As [`exchange`], with `rest` behind the usual headers: further ones, the empty line and a body.
+async fn exchange_with(address: SocketAddr, method: &str, path: &str, rest: &str) -> (u16, String, String) {
     let mut stream = TcpStream::connect(address).await.expect("a connection");
-    let request = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+    let request = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{rest}");
     stream.write_all(request.as_bytes()).await.expect("a request sent");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.expect("an answer");
@@ -188,15 +193,8 @@ async fn unknown_path_and_wrong_method_are_told_in_text() {
 /// Sends an order; an answer's code, head and body.
 async fn order(address: SocketAddr, act: &str, authorization: &str, body: &str) -> (u16, String, String) {
     let bytes = body.len();
-    let head = format!("{authorization}content-length: {bytes}\r\n\r\n{body}");
-    let mut stream = TcpStream::connect(address).await.expect("a connection");
-    let request = format!("POST /api/v1/pair/{act} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{head}");
-    stream.write_all(request.as_bytes()).await.expect("a request sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.expect("an answer");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
-    let status = head.split(' ').nth(1).expect("a status");
-    (status.parse().expect("a number"), head.to_owned(), body.to_owned())
+    let rest = format!("{authorization}content-length: {bytes}\r\n\r\n{body}");
+    exchange_with(address, "POST", &format!("/api/v1/pair/{act}"), &rest).await
 }
 
 const SHOWN: &str = "authorization: Bearer s3cret\r\n";

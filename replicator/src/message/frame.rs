@@ -7,7 +7,7 @@ use headworks_format::checksum;
 /// Bytes before a body: length, kind, crc.
 pub const FRAME_HEAD_BYTES: usize = 9;
 /// Bytes of the length field, which does not count itself.
-const LENGTH_BYTES: usize = 4;
+pub(crate) const LENGTH_BYTES: usize = 4;
 /// Kind and crc, which the length counts.
 const LENGTH_MIN: usize = FRAME_HEAD_BYTES - LENGTH_BYTES;
 
@@ -38,10 +38,10 @@ pub struct Rejected {
 }
 
 /// The head of a frame whose first bytes are there.
-struct Head {
+pub(crate) struct Head {
     /// Bytes of the whole frame.
-    frame_bytes: usize,
-    kind: u8,
+    pub frame_bytes: usize,
+    pub kind: u8,
     crc: u32,
 }
 
@@ -54,7 +54,7 @@ pub fn encode(message: &Message<'_>, out: &mut Vec<u8>) {
     let kind = write_message(message, out);
     let frame_bytes = out.len() - from;
     let summed = if kind == KIND_APPEND { ENVELOPE_BYTES } else { frame_bytes };
-    close(&mut out[from..from + summed], kind, frame_bytes - summed);
+    close(&mut out[from..from + summed], kind, frame_bytes - summed, FRAME_BYTES_MAX);
 }
 
 /// Appends the frame of an Append up to its block, which the caller sends from where it lies.
@@ -62,17 +62,17 @@ pub fn encode_envelope(envelope: &Envelope, out: &mut Vec<u8>) {
     let from = out.len();
     out.extend_from_slice(&[0; FRAME_HEAD_BYTES]);
     write_envelope(envelope, out);
-    close(&mut out[from..], KIND_APPEND, envelope.block_bytes as usize);
+    close(&mut out[from..], KIND_APPEND, envelope.block_bytes as usize, FRAME_BYTES_MAX);
 }
 
 /// The kind whose block the sum does not cover.
 pub(super) const KIND_APPEND: u8 = 3;
 
 /// Writes the head of a frame of which `behind` bytes are not here.
-fn close(frame: &mut [u8], kind: u8, behind: usize) {
+pub(crate) fn close(frame: &mut [u8], kind: u8, behind: usize, frame_bytes_max: usize) {
     let frame_bytes = frame.len() + behind;
-    assert!(frame_bytes <= FRAME_BYTES_MAX, "a frame of {frame_bytes} B, at most {FRAME_BYTES_MAX}");
-    let length = u32::try_from(frame_bytes - LENGTH_BYTES).expect("below FRAME_BYTES_MAX");
+    assert!(frame_bytes <= frame_bytes_max, "a frame of {frame_bytes} B, at most {frame_bytes_max}");
+    let length = u32::try_from(frame_bytes - LENGTH_BYTES).expect("no frame has 4 GiB");
     frame[..LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
     frame[LENGTH_BYTES] = kind;
     let crc = sum(frame);
@@ -88,7 +88,7 @@ fn sum(frame: &[u8]) -> u32 {
 /// # Errors
 /// The bytes are no message, whatever comes behind them: the connection is of no more use.
 pub fn next(bytes: &[u8]) -> Result<Option<(Message<'_>, usize)>, Rejected> {
-    let Some(head) = head(bytes)? else { return Ok(None) };
+    let Some(head) = head(bytes, FRAME_BYTES_MAX)? else { return Ok(None) };
     let Some(frame) = bytes.get(..head.frame_bytes) else { return Ok(None) };
     let summed = if head.kind == KIND_APPEND { envelope_bytes(frame)? } else { frame };
     check_sum(summed, &head)?;
@@ -104,7 +104,7 @@ pub fn next(bytes: &[u8]) -> Result<Option<(Message<'_>, usize)>, Rejected> {
 /// # Errors
 /// As [`next`].
 pub fn envelope(bytes: &[u8]) -> Result<Option<Envelope>, Rejected> {
-    let Some(head) = head(bytes)?.filter(|head| head.kind == KIND_APPEND) else { return Ok(None) };
+    let Some(head) = head(bytes, FRAME_BYTES_MAX)?.filter(|head| head.kind == KIND_APPEND) else { return Ok(None) };
     let Some(here) = bytes.get(..ENVELOPE_BYTES) else { return Ok(None) };
     check_sum(here, &head)?;
     let envelope = read_envelope(&mut Reader::new(here, FRAME_HEAD_BYTES))?;
@@ -121,10 +121,10 @@ fn envelope_bytes(frame: &[u8]) -> Result<&[u8], Rejected> {
 }
 
 /// A length is refused as soon as it is there, so that nobody waits for, or makes room for, what is only announced.
-fn head(bytes: &[u8]) -> Result<Option<Head>, Rejected> {
+pub(crate) fn head(bytes: &[u8], frame_bytes_max: usize) -> Result<Option<Head>, Rejected> {
     let Some(length) = bytes.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
     let length = u32::from_le_bytes(*length) as usize;
-    if !(LENGTH_MIN..=FRAME_BYTES_MAX - LENGTH_BYTES).contains(&length) {
+    if !(LENGTH_MIN..=frame_bytes_max - LENGTH_BYTES).contains(&length) {
         return Err(Rejected { reason: Reason::Length, position: 0 });
     }
     let Some(head) = bytes.first_chunk::<FRAME_HEAD_BYTES>() else { return Ok(None) };
@@ -132,7 +132,7 @@ fn head(bytes: &[u8]) -> Result<Option<Head>, Rejected> {
     Ok(Some(Head { frame_bytes: LENGTH_BYTES + length, kind, crc: u32::from_le_bytes(crc) }))
 }
 
-fn check_sum(summed: &[u8], head: &Head) -> Result<(), Rejected> {
+pub(crate) fn check_sum(summed: &[u8], head: &Head) -> Result<(), Rejected> {
     if sum(summed) == head.crc {
         return Ok(());
     }

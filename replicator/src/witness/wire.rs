@@ -14,14 +14,11 @@
 //! there), so that a swap can never land on one that has lost its file. Kinds are none of the pair's own, so that a node which dials the
 //! wrong port is refused at its first frame. The crc is CRC-32C over length, kind and body.
 
-use crate::message::{FRAME_HEAD_BYTES, Reason, Rejected};
+use crate::message::{FRAME_HEAD_BYTES, LENGTH_BYTES, Reason, Rejected, check_sum, close, head};
 use crate::register::{RECORD_BYTES, Record, Register, Swap};
-use headworks_format::checksum;
 
 /// Largest frame, its length field counted in: a swap.
 pub const FRAME_BYTES_MAX: usize = FRAME_HEAD_BYTES + 8 + 16 + 2 + 8 + RECORD_BYTES;
-/// Bytes of the length field, which does not count itself.
-const LENGTH_BYTES: usize = 4;
 
 const GET: u8 = 33;
 const SWAP: u8 = 34;
@@ -142,17 +139,7 @@ fn frame(kind: u8, out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
     let from = out.len();
     out.extend_from_slice(&[0; FRAME_HEAD_BYTES]);
     body(out);
-    let frame = &mut out[from..];
-    assert!(frame.len() <= FRAME_BYTES_MAX, "a frame of {} B, at most {FRAME_BYTES_MAX}", frame.len());
-    let length = u32::try_from(frame.len() - LENGTH_BYTES).expect("below FRAME_BYTES_MAX");
-    frame[..LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
-    frame[LENGTH_BYTES] = kind;
-    let crc = sum(frame);
-    frame[LENGTH_BYTES + 1..FRAME_HEAD_BYTES].copy_from_slice(&crc.to_le_bytes());
-}
-
-fn sum(frame: &[u8]) -> u32 {
-    checksum::crc32c_of(&[&frame[..=LENGTH_BYTES], &frame[FRAME_HEAD_BYTES..]])
+    close(&mut out[from..], kind, 0, FRAME_BYTES_MAX);
 }
 
 /// The first request of `bytes` and the bytes that its frame takes; none when more have to come.
@@ -206,19 +193,12 @@ fn denied_number(why: Denied) -> u8 {
     }
 }
 
-/// A frame's kind and body. A length is refused as soon as it is there: nobody waits for what is only announced.
+/// A frame's kind and body.
 fn next(bytes: &[u8]) -> Result<Option<(u8, Body<'_>)>, Rejected> {
-    let Some(length) = bytes.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
-    let length = u32::from_le_bytes(*length) as usize;
-    if !(FRAME_HEAD_BYTES - LENGTH_BYTES..=FRAME_BYTES_MAX - LENGTH_BYTES).contains(&length) {
-        return Err(Rejected { reason: Reason::Length, position: 0 });
-    }
-    let Some(frame) = bytes.get(..LENGTH_BYTES + length) else { return Ok(None) };
-    let [_, _, _, _, kind, crc @ ..] = *frame.first_chunk::<FRAME_HEAD_BYTES>().expect("a frame is longer than its head");
-    if sum(frame) != u32::from_le_bytes(crc) {
-        return Err(Rejected { reason: Reason::Sum, position: LENGTH_BYTES + 1 });
-    }
-    Ok(Some((kind, Body { frame, at: FRAME_HEAD_BYTES })))
+    let Some(head) = head(bytes, FRAME_BYTES_MAX)? else { return Ok(None) };
+    let Some(frame) = bytes.get(..head.frame_bytes) else { return Ok(None) };
+    check_sum(frame, &head)?;
+    Ok(Some((head.kind, Body { frame, at: FRAME_HEAD_BYTES })))
 }
 
 /// Takes a body apart.
