@@ -5,7 +5,7 @@ use crate::harness::kafka::Client;
 use crate::harness::node::{Guarded, Node};
 use crate::harness::random::Random;
 use crate::harness::wait::{self, PATIENCE};
-use crate::harness::{alone, skip};
+use crate::harness::{alone, tool};
 use crate::{Column, assert_clean};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -132,9 +132,7 @@ impl Work {
 
 #[test]
 fn a_group_and_a_producer_survive_kills_without_loss_or_copies() {
-    let Some(python) = std::env::var_os("HEADWORKS_PYTHON") else {
-        return skip("groups::a_group_and_a_producer_survive_kills_without_loss_or_copies", "HEADWORKS_PYTHON is not set");
-    };
+    let Some(python) = tool("HEADWORKS_PYTHON", "groups::a_group_and_a_producer_survive_kills_without_loss_or_copies") else { return };
     let _alone = alone();
     let mut random = Random::announced("groups");
     let folder = tempfile::tempdir().expect("a temporary directory");

@@ -34,6 +34,15 @@ pub fn skip(test: &str, why: &str) {
     eprintln!("SKIPPED {test}: {why}");
 }
 
+/// The client that a variable names; without it, the test is skipped and says so.
+pub fn tool(variable: &str, test: &str) -> Option<std::ffi::OsString> {
+    let found = std::env::var_os(variable);
+    if found.is_none() {
+        skip(test, &format!("{variable} is not set"));
+    }
+    found
+}
+
 /// Whether this process may mount, change owners and set limits.
 pub fn is_root() -> bool {
     use std::os::unix::fs::MetadataExt as _;

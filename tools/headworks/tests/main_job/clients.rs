@@ -3,7 +3,7 @@
 use crate::harness::node::Node;
 use crate::harness::packets::{self, named};
 use crate::harness::program::said;
-use crate::harness::skip;
+use crate::harness::tool;
 use std::collections::BTreeSet;
 use std::process::Command;
 
@@ -62,9 +62,7 @@ fn check_lines(text: &str, sent: &BTreeSet<String>) {
 
 #[test]
 fn kcat_reads_everything() {
-    let Some(kcat) = std::env::var_os("HEADWORKS_KCAT") else {
-        return skip("clients::kcat_reads_everything", "HEADWORKS_KCAT is not set: kcat is not here");
-    };
+    let Some(kcat) = tool("HEADWORKS_KCAT", "clients::kcat_reads_everything") else { return };
     let folder = tempfile::tempdir().expect("a temporary directory");
     let (node, sent) = filled(folder.path());
     let broker = node.address("kafka").to_string();
@@ -78,9 +76,7 @@ fn kcat_reads_everything() {
 
 #[test]
 fn confluent_kafka_reads_everything() {
-    let Some(python) = std::env::var_os("HEADWORKS_PYTHON") else {
-        return skip("clients::confluent_kafka_reads_everything", "HEADWORKS_PYTHON is not set: confluent-kafka is not here");
-    };
+    let Some(python) = tool("HEADWORKS_PYTHON", "clients::confluent_kafka_reads_everything") else { return };
     let folder = tempfile::tempdir().expect("a temporary directory");
     let (node, sent) = filled(folder.path());
     let mut command = Command::new(python);

@@ -3,7 +3,7 @@
 use crate::assert_clean;
 use crate::harness::node::Node;
 use crate::harness::program::said;
-use crate::harness::skip;
+use crate::harness::tool;
 use rskafka::client::ClientBuilder;
 use rskafka::client::consumer::{StartOffset, StreamConsumerBuilder};
 use rskafka::client::partition::{Compression, UnknownTopicHandling};
@@ -14,9 +14,7 @@ use std::sync::Arc;
 
 /// Runs a script of `tests/gates` against a node of two lanes; it must end well and say how much it read.
 fn check(script: &str, records: usize) {
-    let Some(python) = std::env::var_os("HEADWORKS_PYTHON") else {
-        return skip(script, "HEADWORKS_PYTHON is not set: the client is not here");
-    };
+    let Some(python) = tool("HEADWORKS_PYTHON", script) else { return };
     let folder = tempfile::tempdir().expect("a temporary directory");
     let data = folder.path().join("data");
     let node = Node::start(&data, &["node.lanes=2"]);

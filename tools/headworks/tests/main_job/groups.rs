@@ -5,7 +5,7 @@ use crate::harness::kafka::EARLIEST;
 use crate::harness::loadgen::{self, Load};
 use crate::harness::node::Node;
 use crate::harness::program::said;
-use crate::harness::{alone, skip, wait};
+use crate::harness::{alone, tool, wait};
 use std::ffi::OsString;
 use std::process::Command;
 
@@ -89,14 +89,6 @@ until("a while", lambda: len(set(one.values + two.values)) == 40, one, two)
 assert (two.assigned, two.revoked) == before, "nobody else was disturbed"
 print("kept", len(had))
 "#;
-
-fn tool(variable: &str, test: &str) -> Option<OsString> {
-    let found = std::env::var_os(variable);
-    if found.is_none() {
-        skip(test, &format!("{variable} is not set"));
-    }
-    found
-}
 
 fn run(python: &OsString, node: &Node, script: &str, says: &str) {
     let output = Command::new(python)

@@ -3,9 +3,8 @@
 use crate::assert_clean;
 use crate::harness::node::{Guarded, Node};
 use crate::harness::program::said;
-use crate::harness::{skip, wait};
+use crate::harness::{tool, wait};
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
@@ -42,14 +41,6 @@ while not stop.is_set():
 left = producer.flush(60)
 print("sent", sent, "delivered", delivered, "left", left, "refused", len(refused), refused[:3], flush=True)
 "#;
-
-fn tool(variable: &str, test: &str) -> Option<OsString> {
-    let found = std::env::var_os(variable);
-    if found.is_none() {
-        skip(test, &format!("{variable} is not set"));
-    }
-    found
-}
 
 /// Values of all records of the topic's partitions, in order within each.
 fn stored(node: &Node, topic: &str, partitions: i32) -> Vec<String> {

@@ -7,6 +7,7 @@
 use crate::harness::node::{Node, lasting_address};
 use crate::harness::program::{call, command, text_of};
 use crate::harness::{http, wait};
+use crate::rig::settings;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -26,17 +27,9 @@ pub struct Pair {
 }
 
 impl Half {
-    fn start(folder: &Path, name: &str, witness: SocketAddr, (listen, peer): (SocketAddr, SocketAddr)) -> Half {
-        let settings = [
-            format!("node.name={name}"),
-            "node.lanes=1".to_owned(),
-            format!("pair.listen={listen}"),
-            format!("pair.peer={peer}"),
-            "pair.heartbeat=20ms".to_owned(),
-            "pair.heartbeat_misses=10".to_owned(),
-            "arbiter.kind=witness".to_owned(),
-            format!("arbiter.address={witness}"),
-        ];
+    fn start(folder: &Path, name: &str, witness: SocketAddr, addresses: (SocketAddr, SocketAddr)) -> Half {
+        let mut settings = settings(name, witness, addresses);
+        settings.push("node.lanes=1".to_owned());
         let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
         let node = Node::start(&folder.join(name), &settings);
         let http = node.address("http");

@@ -71,16 +71,8 @@ impl Pair {
     /// Starts a node where it was.
     pub fn begin(&mut self, at: usize) {
         let (own, other) = (&self.places[at], &self.places[1 - at]);
-        let settings = [
-            format!("node.name={}", own.name),
-            format!("kafka.address={}", own.kafka),
-            format!("pair.listen={}", own.pair),
-            format!("pair.peer={}", other.pair),
-            "pair.heartbeat=20ms".to_owned(),
-            "pair.heartbeat_misses=10".to_owned(),
-            "arbiter.kind=witness".to_owned(),
-            format!("arbiter.address={}", self.witness.address("witness")),
-        ];
+        let mut settings = settings(own.name, self.witness.address("witness"), (own.pair, other.pair));
+        settings.push(format!("kafka.address={}", own.kafka));
         let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
         let said_before = std::fs::read(log_beside(&own.data)).map_or(0, |said| said.len());
         let node = Node::start(&own.data, &settings);
@@ -191,6 +183,19 @@ impl Pair {
         assert_eq!(output.status.code(), Some(0), "cat: {}", String::from_utf8_lossy(&output.stderr));
         output.stdout
     }
+}
+
+/// What makes a node one of a pair: its name, its witness, where it listens and where its peer does.
+pub fn settings(name: &str, witness: SocketAddr, (listen, peer): (SocketAddr, SocketAddr)) -> Vec<String> {
+    vec![
+        format!("node.name={name}"),
+        format!("pair.listen={listen}"),
+        format!("pair.peer={peer}"),
+        "pair.heartbeat=20ms".to_owned(),
+        "pair.heartbeat_misses=10".to_owned(),
+        "arbiter.kind=witness".to_owned(),
+        format!("arbiter.address={witness}"),
+    ]
 }
 
 fn number(value: &Value) -> u64 {
