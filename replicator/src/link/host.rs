@@ -136,8 +136,8 @@ pub trait Host {
     fn grow(&mut self, lane: u32, partition: Partition) -> Result<(), Partition>;
 
     /// Leads from now on: opens the lanes if they are closed (`fillers` is none then), makes durable what they hold, and begins
-    /// the epoch. Where each lane ends.
-    fn lead(&mut self, epoch: Epoch, fillers: Option<Vec<Filler>>) -> Vec<u64>;
+    /// the epoch. Where each lane ends; none when the node is going away and leads nothing any more.
+    fn lead(&mut self, epoch: Epoch, fillers: Option<Vec<Filler>>) -> Option<Vec<u64>>;
 
     /// Serves clients and senders in that epoch.
     fn serve(&mut self, epoch: Epoch);

@@ -323,8 +323,8 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
         for lane in &mut self.lanes {
             lane.hang_up();
         }
+        let Some(ends) = self.host.lead(epoch, fillers) else { return };
         self.led[self.cause as usize] += 1;
-        let ends = self.host.lead(epoch, fillers);
         self.is_open = true;
         for lane in (0u32..).take(self.lanes.len()) {
             self.renew(lane);

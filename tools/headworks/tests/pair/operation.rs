@@ -4,6 +4,7 @@ use crate::harness::packets::{self, named};
 use crate::harness::program::{call, check_end, text_of};
 use crate::harness::{http, wait};
 use crate::operated::Pair;
+use nix::sys::signal::Signal;
 use std::os::unix::fs::PermissionsExt as _;
 
 #[test]
@@ -75,6 +76,17 @@ fn who_is_left_alone_says_so_and_counts_what_is_on_one_disk_only() {
     check_end(&a.pair(&["status"]), 1, &["in sync a  mode auto", "peer b", "not connected", "not in sync", "level disk"]);
     check_end(&a.pair(&["switchover"]), 1, &["refused: b is not in sync"]);
     check_end(&a.pair(&["promote", "--confirm-fenced", "b"]), 1, &["refused: this node leads alone already"]);
+}
+
+#[test]
+fn a_primary_that_is_told_to_stop_ends_well_though_its_standby_stands_still() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let Pair { mut a, mut b, _witness } = Pair::start(folder.path());
+    b.node.signal(Signal::SIGSTOP);
+    // The handover waits for what stands still, and is taken back.
+    a.node.signal(Signal::SIGTERM);
+    a.node.stopped();
+    assert!(a.node.log().contains("everything received is durable"), "{}", a.node.log());
 }
 
 #[test]

@@ -366,20 +366,21 @@ impl Host for PairHost {
         grow.send(Grow { lane: lane as usize, partition, view }).map_err(|full| full.0.partition)
     }
 
-    fn lead(&mut self, epoch: Epoch, fillers: Option<Vec<Filler>>) -> Vec<u64> {
+    fn lead(&mut self, epoch: Epoch, fillers: Option<Vec<Filler>>) -> Option<Vec<u64>> {
         if let State::Running(running) = &self.state
             && running.node.has_stopped_taking_in()
         {
-            // A handover was taken back: the intake begins anew with the process, which takes the next epoch.
+            // A handover was taken back: the intake begins anew with the process, which takes the next epoch, or not at all when
+            // the node was told to stop.
             self.start_over(StartOver::Deposed);
-            return Vec::new();
+            return None;
         }
         tracing::info!(%epoch, "leading");
         let led = match fillers {
             Some(fillers) => self.lead_from_following(epoch, fillers),
             None => self.lead_from_closed(epoch),
         };
-        done(led)
+        Some(done(led))
     }
 
     fn serve(&mut self, epoch: Epoch) {
@@ -415,10 +416,10 @@ impl Host for PairHost {
             return;
         }
         tracing::warn!(?why, "starting over");
-        if why == StartOver::Ordered {
-            // Whoever ordered it is still to be answered, over a connection that ends with this process. A standby orders nothing, so
-            // nothing waits for it longer than it would for the start.
-            restart::let_answers_out();
+        // Whoever ordered it is to be answered first, over a connection that ends with this process. It serves nobody any more, so
+        // nobody else waits.
+        if let Some(accepted) = self.common.standing.ordered() {
+            restart::let_answer_out(accepted);
         }
         restart::start_over(&self.common.settled)
     }

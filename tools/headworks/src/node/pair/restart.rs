@@ -22,10 +22,9 @@ pub fn has_started_over() -> bool {
     std::env::var_os(STARTED_OVER).is_some()
 }
 
-/// Waits until what other threads have begun to answer has gone out.
-pub fn let_answers_out() {
-    let since = Instant::now();
-    while let Some(left) = ANSWER_GRACE.checked_sub(since.elapsed()).filter(|left| !left.is_zero()) {
+/// Waits until the answer to an order that was accepted then has gone out.
+pub fn let_answer_out(accepted: Instant) {
+    while let Some(left) = ANSWER_GRACE.checked_sub(accepted.elapsed()).filter(|left| !left.is_zero()) {
         std::thread::park_timeout(left);
     }
 }

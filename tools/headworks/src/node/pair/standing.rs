@@ -19,6 +19,7 @@ use headworks_replicator::link::host::{Peer, Seen};
 use headworks_replicator::register::{Member, Register};
 use headworks_replicator::shard::Role;
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Instant;
 
 /// The other node, as far as it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +59,8 @@ pub struct Standing {
     peer: Mutex<Option<Known>>,
     level: Mutex<Option<Level>>,
     solo: Mutex<Solo>,
+    /// When the last order was accepted: its answer is on its way then.
+    ordered: Mutex<Option<Instant>>,
     tell: Mutex<mpsc::Sender<Event>>,
     wake: Wake,
 }
@@ -75,9 +78,15 @@ impl Standing {
             peer: Mutex::default(),
             level: Mutex::default(),
             solo: Mutex::default(),
+            ordered: Mutex::default(),
             tell: Mutex::new(tell),
             wake,
         }
+    }
+
+    /// When an order was accepted last.
+    pub fn ordered(&self) -> Option<Instant> {
+        *lock(&self.ordered)
     }
 
     /// What the loop has seen.

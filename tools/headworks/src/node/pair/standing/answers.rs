@@ -7,6 +7,7 @@ use headworks_replicator::event::{Event, Order};
 use headworks_replicator::link::host::Seen;
 use headworks_replicator::register::{Mode, Register};
 use headworks_replicator::shard::Role;
+use std::time::Instant;
 
 impl Standing {
     /// Judges an order by what was seen last, and passes it on if it can be carried out.
@@ -21,6 +22,7 @@ impl Standing {
             Act::Promote { fenced } => self.promote(&seen, &register, fenced)?,
             Act::Rejoin => self.rejoin(&seen)?,
         };
+        *lock(&self.ordered) = Some(Instant::now());
         self.tell(Event::Order(order));
         Ok(says)
     }
