@@ -7,6 +7,7 @@
 //!   dispatch    key and version -> request -> answer
 //!   request/    our own bounded reader: the only code that looks at bytes from the network
 //!   answer/     one file a request; the batches of a fetch are never copied
+//!   forward     topics that a node which stands by has the leader make
 //!   budget      how many bytes all connections together may hold
 //! ```
 //!
@@ -21,6 +22,7 @@ mod budget;
 mod connection;
 mod dispatch;
 mod errors;
+mod forward;
 mod frame;
 mod listener;
 pub mod request;

@@ -1,6 +1,7 @@
 //! Metadata: the brokers of the pair, who of them leads everything, and the topics.
 //!
-//! A topic that does not exist is made where the client allows it, and answered once it is durable. Each name is answered once however often it
+//! A topic that does not exist is made where the client allows it, and answered once it is durable; a node that stands by has the leader
+//! make it, and the client asks again until it is known here. Each name is answered once however often it
 //! was asked: with a name of one byte repeated through the frame, the answer would otherwise be
 //! thousands of times as large as the question.
 
@@ -11,6 +12,7 @@ use kafka_protocol::messages::{BrokerId, MetadataResponse};
 
 use super::super::dispatch::{Asked, Refusal};
 use super::super::errors::ErrorCode;
+use super::super::forward;
 use super::super::request::metadata::{Metadata, TopicAsked};
 use super::{PARTITIONS_DEFAULT, Reply, create_topics, encode, text, topic_name};
 use crate::cluster::{Broker, Cluster};
@@ -41,7 +43,13 @@ pub async fn answer<S: Store>(
     request: &Metadata<'_>,
 ) -> Result<Reply, Refusal> {
     let led = &Led { leader: cluster.leader(identity), in_sync: cluster.in_sync(identity), all: ids(cluster, identity) };
-    let refused = if request.may_create && store.leads() { create_missing(store, request).await } else { BTreeMap::new() };
+    let missing = if request.may_create { missing(store, request) } else { BTreeSet::new() };
+    let refused = match cluster.other() {
+        _ if missing.is_empty() => BTreeMap::new(),
+        _ if cluster.leads() => create(store, missing).await,
+        Some(leader) => forward::create(&leader, &missing).await,
+        None => BTreeMap::new(),
+    };
     let known = store.topics();
     let topics: Vec<_> = match &request.topics {
         None => known.iter().map(|topic| described(store, led, topic)).collect(),
@@ -65,12 +73,17 @@ pub async fn answer<S: Store>(
     encode(asked, error, &body)
 }
 
-/// Makes the topics that are asked for by name and are not there; the code for each that could not be made.
-async fn create_missing<'a, S: Store>(store: &S, request: &Metadata<'a>) -> BTreeMap<&'a str, ErrorCode> {
+/// The topics that are asked for by name and are not there.
+fn missing<'a, S: Store>(store: &S, request: &Metadata<'a>) -> BTreeSet<&'a str> {
     let known: BTreeSet<String> = store.topics().into_iter().map(|topic| topic.name).collect();
-    let asked: BTreeSet<&str> = request.topics.iter().flatten().filter_map(|asked| asked.name).collect();
+    let asked = request.topics.iter().flatten().filter_map(|asked| asked.name);
+    asked.filter(|name| *name != STREAM && !known.contains(*name)).collect()
+}
+
+/// Makes topics; the code for each that could not be made.
+async fn create<'a, S: Store>(store: &S, names: BTreeSet<&'a str>) -> BTreeMap<&'a str, ErrorCode> {
     let mut refused = BTreeMap::new();
-    for name in asked.into_iter().filter(|name| *name != STREAM && !known.contains(*name)) {
+    for name in names {
         match store.create_topic(name, PARTITIONS_DEFAULT).await {
             // Another client was a moment faster.
             Ok(()) | Err(CreateError::Exists) => {}

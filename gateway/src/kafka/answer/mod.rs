@@ -65,11 +65,11 @@ fn encode(asked: Asked, error: ErrorCode, body: &impl Encodable) -> Result<Reply
 }
 
 /// The crate's string from ours.
-fn text(text: &str) -> StrBytes {
+pub(super) fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
 }
 
 /// The crate's topic name from ours.
-fn topic_name(name: &str) -> TopicName {
+pub(super) fn topic_name(name: &str) -> TopicName {
     TopicName(text(name))
 }

@@ -11,6 +11,7 @@ use tokio::task::LocalSet;
 use super::*;
 use crate::cluster::Cluster;
 use crate::counters::Counters;
+use crate::store::Store as _;
 
 /// A server on loopback and what a test needs to judge it.
 struct Server {
@@ -85,6 +86,36 @@ fn fetch(correlation: i32, offset: i64) -> Vec<u8> {
     let topic = FetchTopic::default().with_topic(name("events")).with_partitions(vec![partition]);
     let request = wire::FetchRequest::default().with_max_wait_ms(20_000).with_min_bytes(1).with_max_bytes(1 << 20).with_topics(vec![topic]);
     framed(&frame(4, correlation, &request))
+}
+
+#[tokio::test]
+async fn a_topic_asked_for_at_the_standby_is_made_by_the_leader() {
+    use wire::metadata_request::MetadataRequestTopic;
+    check(Limits::default(), async |leader| {
+        let (close, closing) = watch::channel(false);
+        let (cluster, here) = (Cluster::standby(), MemoryLog::default());
+        let standby = Broker::new(here.clone(), identity(), cluster.clone(), Limits::default(), Counters::default(), closing);
+        let wanted = |may_create: bool| {
+            let topics = ["fresh", "not a name"].map(|topic| MetadataRequestTopic::default().with_name(Some(name(topic))));
+            wire::MetadataRequest::default().with_topics(Some(topics.into())).with_allow_auto_topic_creation(may_create)
+        };
+        let codes = async |may_create| {
+            let answer = ask(&standby, 5, &wanted(may_create)).await;
+            answer.topics.iter().map(|topic| topic.error_code).collect::<Vec<_>>()
+        };
+        assert_eq!(codes(true).await, [3, 3], "nobody is known to ask");
+        cluster.met(crate::cluster::Broker { id: 3, host: "127.0.0.1".to_owned(), port: leader.address.port() });
+        assert_eq!(codes(false).await, [3, 3], "the client does not want them made");
+        assert!(leader.log.topics().iter().all(|topic| topic.name != "fresh"));
+        assert_eq!(codes(true).await, [5, 17], "made there and not known here yet; no name of a topic");
+        let made = leader.log.topics().into_iter().find(|topic| topic.name == "fresh").expect("made by the leader");
+        assert_eq!((made.partitions, here.topics().len()), (4, 0));
+        assert_eq!(codes(true).await[0], 5, "there already, and still to be asked for again");
+        cluster.met(crate::cluster::Broker { id: 3, host: "127.0.0.1".to_owned(), port: 1 });
+        assert_eq!(codes(true).await[0], 5, "a leader that does not answer");
+        drop(close);
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use crate::harness::packets::{self, named};
 use crate::harness::program::{call, check_end, text_of};
-use crate::harness::{http, wait};
+use crate::harness::{http, loadgen, wait};
 use crate::operated::Pair;
 use nix::sys::signal::Signal;
 use std::os::unix::fs::PermissionsExt as _;
@@ -87,6 +87,27 @@ fn a_primary_that_is_told_to_stop_ends_well_though_its_standby_stands_still() {
     a.node.signal(Signal::SIGTERM);
     a.node.stopped();
     assert!(a.node.log().contains("everything received is durable"), "{}", a.node.log());
+}
+
+#[test]
+fn a_topic_first_asked_for_at_the_standby_is_made_and_written_to() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let Pair { a, b, _witness } = Pair::start(folder.path());
+    let standby = b.node.address("kafka").to_string();
+    let arguments =
+        ["kafka", "--target", &standby, "--topic", "orders", "--rate", "2k", "--size", "100", "--sources", "2", "--acks", "all"];
+    let mut load = loadgen::begin_unasked(&[&arguments[..], &["--duration", "120s"]].concat(), &folder.path().join("run.json"));
+    load.under_way();
+    a.until("the new topic is written to", |status| {
+        let orders = status["streams"].as_array().and_then(|streams| streams.iter().find(|stream| stream["name"] == "orders"));
+        let records = |stream: &serde_json::Value| -> u64 {
+            let partitions = stream["partitions"].as_array().expect("partitions");
+            partitions.iter().filter_map(|partition| partition["high_watermark"].as_u64()).sum()
+        };
+        orders.is_some_and(|orders| records(orders) >= 500)
+    });
+    let ledger = load.interrupted();
+    assert_eq!(ledger["answers"]["fatal"], serde_json::json!({}), "{ledger}");
 }
 
 #[test]
