@@ -126,33 +126,24 @@ fn switchover(args: &OrderArgs) -> Result<bool, Failure> {
     if !order(args, "switchover", &Value::Null)? {
         return Ok(false);
     }
-    // A node that was deposed keeps nothing: it goes at once, and comes back as a standby.
-    let mut gone = None;
     while since.elapsed() < SWITCHOVER_MAX {
-        match client::try_get(args.http, "/api/v1/status") {
-            Err(_) => {
-                gone.get_or_insert_with(|| since.elapsed());
-            }
-            Ok(now) => {
-                let register = &now["pair"]["register"];
-                if register["primary"].is_string() && register["primary"] != led["primary"] {
-                    let changed = gone.unwrap_or_else(|| since.elapsed());
-                    println!(
-                        "{} leads in epoch {} (before: {} in epoch {}); the register had changed {} ms after the order, and this node was back after {} ms",
-                        word(&register["primary"]),
-                        register["epoch"],
-                        word(&led["primary"]),
-                        led["epoch"],
-                        changed.as_millis(),
-                        since.elapsed().as_millis()
-                    );
-                    return Ok(true);
-                }
-                if now["role"] == "primary" && register["epoch"].as_u64() > led["epoch"].as_u64() {
-                    println!("taken back: the other node did not take over in time, and this node leads in epoch {}", register["epoch"]);
-                    return Ok(false);
-                }
-            }
+        // A node that was deposed keeps nothing: it goes, and comes back as a standby. In between nothing answers.
+        let now = client::try_get(args.http, "/api/v1/status").unwrap_or(Value::Null);
+        let register = &now["pair"]["register"];
+        if register["primary"].is_string() && register["primary"] != led["primary"] {
+            println!(
+                "{} leads in epoch {} (before: {} in epoch {}); this node said so {} ms after the order",
+                word(&register["primary"]),
+                register["epoch"],
+                word(&led["primary"]),
+                led["epoch"],
+                since.elapsed().as_millis()
+            );
+            return Ok(true);
+        }
+        if now["role"] == "primary" && register["epoch"].as_u64() > led["epoch"].as_u64() {
+            println!("taken back: the other node did not take over in time, and this node leads in epoch {}", register["epoch"]);
+            return Ok(false);
         }
         thread::park_timeout(LOOK);
     }

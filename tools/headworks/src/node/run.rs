@@ -20,7 +20,7 @@ use super::sockets::{Servers, Sockets};
 use super::{memory, preflight};
 use crate::config::{self, Config};
 use headworks_format::block::COUNTERS;
-use headworks_gateway::cluster::Cluster;
+use headworks_gateway::cluster::{Broker, Cluster};
 use headworks_gateway::http::administration::Token;
 use headworks_gateway::lanes::Lane;
 use headworks_gateway::{Advertised, GatewayParts, Identity, Limits, serve};
@@ -376,9 +376,15 @@ fn start_gateway(
 /// The id of a single node's broker.
 const BROKER_ALONE: i32 = 1;
 
-/// The id of a node's broker in a pair: the same for ever, and another for every node.
+/// The broker of a node of the pair, by what it said of itself; none when that is no address.
 #[must_use]
-pub fn broker_id(node: u128) -> i32 {
+pub fn broker_of(node: u128, address: &str) -> Option<Broker> {
+    let (host, port) = address.rsplit_once(':')?;
+    Some(Broker { id: broker_id(node), host: host.into(), port: port.parse().ok()? })
+}
+
+/// The id of a node's broker in a pair: the same for ever, and another for every node.
+fn broker_id(node: u128) -> i32 {
     // Above the few low numbers that tools take for their own.
     let folded = (node ^ (node >> 64)) & 0x3fff_ffff;
     i32::try_from(folded).expect("30 bits") + 1000

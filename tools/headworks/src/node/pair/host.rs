@@ -16,7 +16,7 @@ use crate::node::run::{Node, spawn};
 use crate::node::sockets::{Servers, Sockets};
 use headworks_format::Epoch;
 use headworks_format::checkpoint::Partition;
-use headworks_gateway::cluster::{Broker, Cluster, Taken};
+use headworks_gateway::cluster::{Cluster, Taken};
 use headworks_io::fatal::{Reason, fatal};
 use headworks_io::{Clock, Wake};
 use headworks_lane::{Control, Grow, LaneDisk, LaneParts, Led, Part};
@@ -315,12 +315,9 @@ impl Host for PairHost {
     }
 
     fn met(&mut self, peer: Peer) {
-        if let Some((host, port)) = peer.address.rsplit_once(':')
-            && let Ok(port) = port.parse()
-        {
+        if let Some(broker) = crate::node::run::broker_of(peer.member.node, &peer.address) {
             self.common.standing.met(&peer);
-            let id = crate::node::run::broker_id(peer.member.node);
-            self.common.cluster.met(Broker { id, host: host.into(), port });
+            self.common.cluster.met(broker);
             done(self.ground().remember_peer(&peer));
         }
     }

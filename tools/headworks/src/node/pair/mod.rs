@@ -24,7 +24,7 @@ use super::preflight::Warning;
 use super::run::{self, Node, spawn, wait_for_signal};
 use super::sockets::Servers;
 use crate::config::{Arbiter as Arbitration, ArbiterKind, Config, Pair};
-use headworks_gateway::cluster::{Broker, Cluster};
+use headworks_gateway::cluster::Cluster;
 use headworks_io::fatal::Reason;
 use headworks_io::{Clock, Volume, Wake};
 use headworks_lane::Part;
@@ -125,11 +125,8 @@ fn hand_over(tell: &mpsc::Sender<Event>, wake: &Wake, stopping: &Stopping, handl
 /// The brokers as far as they are known: the other one, if the two have ever met.
 fn cluster(ground: &Ground) -> Cluster {
     let cluster = Cluster::standby();
-    if let Some(known) = ground.remembered_peer()
-        && let Some((host, port)) = known.address.rsplit_once(':')
-        && let Ok(port) = port.parse()
-    {
-        cluster.met(Broker { id: run::broker_id(known.node), host: host.into(), port });
+    if let Some(broker) = ground.remembered_peer().and_then(|known| run::broker_of(known.node, &known.address)) {
+        cluster.met(broker);
     }
     cluster
 }
