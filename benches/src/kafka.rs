@@ -96,7 +96,9 @@ impl Client {
         body.extend(FETCH_BYTES.to_be_bytes());
         self.ask(FETCH, &body)?;
         let mut cursor = Cursor { bytes: &self.answer };
-        let batches = read_batches(&mut cursor).ok_or("a Fetch answer is cut")?.map_err(|code| format!("Fetch says error {code}"))?;
+        let batches = read_batches(&mut cursor)
+            .ok_or("a Fetch answer is cut")?
+            .map_err(|code| format!("Fetch at offset {offset} says error {code}"))?;
         Ok(walk(batches, offset))
     }
 
