@@ -11,6 +11,7 @@
 //!  6 Ack           standby → primary   epoch, disk, received and durable of the lane
 //!  7 Switch        primary → standby   I have stopped; every lane ends here; promote
 //!  8 Nack          either              your epoch is over: mine
+//!  9 Fetch         either, first       blocks that I cannot read any more: answered by Appends, or by closing
 //! ```
 //!
 //! The crc is CRC-32C over length, kind and body, but not over an Append's block: a block proves itself, and no payload byte
@@ -225,6 +226,20 @@ pub struct Nack {
     pub promised: Epoch,
 }
 
+/// Blocks of a lane that the sender has and cannot read any more. Said first on a connection of its own, by either node; what is
+/// lent proves itself, so no epoch has to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Fetch {
+    /// The pair.
+    pub pair: PairId,
+    /// The lane.
+    pub lane: u32,
+    /// The first block.
+    pub from: u64,
+    /// After the last one.
+    pub to: u64,
+}
+
 /// A position for each lane, 1 to [`LANES_MAX`] of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Positions<'a>(pub(crate) &'a [U64]);
@@ -261,6 +276,8 @@ pub enum Message<'a> {
     Switch(Switch<'a>),
     /// See [`Nack`].
     Nack(Nack),
+    /// See [`Fetch`].
+    Fetch(Fetch),
 }
 
 #[cfg(test)]

@@ -28,13 +28,17 @@ pub enum Missing {
 
 /// A segment as far as finding blocks in it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Extent {
-    file: FileNumber,
-    nonce: Nonce,
-    epoch: Epoch,
-    base: u64,
+pub struct Extent {
+    /// The file.
+    pub file: FileNumber,
+    /// Its life.
+    pub nonce: Nonce,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// The first block.
+    pub base: u64,
     /// After the last block; none for the one that is being written.
-    end: Option<u64>,
+    pub end: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -195,7 +199,8 @@ fn is_head_of(page: &[u8], nonce: Nonce, sequence: u64) -> bool {
 }
 
 /// The lane's segments, oldest first.
-fn extents(view: &LaneView) -> Vec<Extent> {
+#[must_use]
+pub fn extents(view: &LaneView) -> Vec<Extent> {
     // Sealed after fresh: a segment is added to the one before it leaves the other, so none is missed.
     let fresh = view.open_indexes();
     let mut all: Vec<Extent> = fresh

@@ -20,6 +20,7 @@ pub mod decide;
 pub mod disk;
 pub mod durable;
 mod follow;
+pub mod heal;
 pub mod history;
 pub mod producers;
 pub mod recover;

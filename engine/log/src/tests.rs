@@ -2,6 +2,7 @@
 
 mod decide;
 mod follow;
+mod heal;
 mod identity;
 mod recovery;
 mod rig;

@@ -10,6 +10,7 @@ use headworks_format::block::{HEAD_BYTES, Head};
 use headworks_format::{Chain, Epoch};
 use headworks_log::blocks::Missing;
 use headworks_log::{Blocks, Disk};
+use std::ops::Range;
 
 /// Bytes of one lane that are sent before others have their turn.
 const TURN_BYTES_MAX: usize = 8 << 20;
@@ -19,6 +20,8 @@ const TURN_BYTES_MAX: usize = 8 << 20;
 pub struct Shipping {
     epoch: Epoch,
     next: u64,
+    /// After the last block that is sent.
+    until: u64,
     part: Option<Part>,
 }
 
@@ -48,7 +51,19 @@ impl Shipping {
     /// From that block on, in envelopes of that epoch.
     #[must_use]
     pub fn new(epoch: Epoch, from: u64) -> Shipping {
-        Shipping { epoch, next: from, part: None }
+        Shipping { epoch, next: from, until: u64::MAX, part: None }
+    }
+
+    /// Those blocks alone.
+    #[must_use]
+    pub fn of(epoch: Epoch, blocks: &Range<u64>) -> Shipping {
+        Shipping { until: blocks.end, ..Shipping::new(epoch, blocks.start) }
+    }
+
+    /// Whether every block that was wanted is sent.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.next >= self.until
     }
 
     /// Whether a block is half sent: nothing else may go between.
@@ -69,7 +84,7 @@ impl Shipping {
     ) -> Result<(usize, Shipped), Lost> {
         let mut total = 0;
         while total < TURN_BYTES_MAX {
-            if self.next >= log.view.positions.submitted.load() {
+            if self.next >= log.view.positions.submitted.load().min(self.until) {
                 return Ok((total, Shipped::All));
             }
             if connection.is_full() {

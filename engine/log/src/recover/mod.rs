@@ -24,6 +24,7 @@ mod window;
 pub use blank::blank;
 pub use reopen::{Reopened, Unsettled, reopen};
 pub use truncate::{Cut, truncate};
+pub(crate) use walk::{first_of_longest_rise, heads_from};
 pub use walk::{Bounds, Depth, KnownProducers, Stop, Walked, reason, walk};
 pub use window::Window;
 

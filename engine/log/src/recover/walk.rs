@@ -7,7 +7,7 @@ use crate::disk::Disk;
 use headworks_format::batch::{self, Produced};
 use headworks_format::block::{BLOCK_BYTES_MIN, COUNTERS, Expected, HEAD_BYTES, Head, Validity, inspect};
 use headworks_format::checkpoint::{self, Checkpoint, Partition, Producer};
-use headworks_format::segment::DATA_FROM;
+use headworks_format::segment::{DATA_FROM, SegmentId};
 use headworks_format::sidecar::{Entry, Hole, HoleState};
 use headworks_format::{Chain, PartitionId, Sequence};
 use std::collections::BTreeMap;
@@ -256,30 +256,29 @@ impl<D: Disk> Walk<'_, D> {
     /// the longest run whose numbers rise with their positions is the log; a block that went astray is not on it.
     fn next_head(&mut self, from: u64, wanted: impl Fn(u64) -> bool) -> Option<(u64, u64)> {
         if self.heads.is_none() {
-            self.heads = Some(self.scan_heads(from));
+            // One scan serves all holes of a segment.
+            self.heads = Some(heads_from(&mut self.window, &self.candidate.id, from));
         }
         let heads = self.heads.iter().flatten();
         let after: Vec<(u64, u64)> = heads.filter(|(number, position)| *position >= from && wanted(*number)).copied().collect();
         first_of_longest_rise(&after)
     }
 
-    /// Number and position of every head page of our nonce and lane from `from` on. One scan serves all holes of a segment.
-    fn scan_heads(&mut self, from: u64) -> Vec<(u64, u64)> {
-        let id = &self.candidate.id;
-        let last = id.segment_bytes.saturating_sub(BLOCK_BYTES_MIN as u64);
-        let positions = (from.next_multiple_of(HEAD_BYTES as u64)..=last).step_by(HEAD_BYTES);
-        let window = &mut self.window;
-        let ours = |position| {
-            let head = window.head_at(position)?;
-            (head.nonce() == id.nonce && head.header().lane.get() == id.lane.0).then(|| (head.sequence().0, position))
-        };
-        positions.filter_map(ours).collect()
-    }
-
     /// Whether a head page at `position` says that it is a checkpoint's.
     fn is_control_at(&mut self, position: u64) -> bool {
         self.window.head_alone_at(position).is_some_and(|head| head.is_control())
     }
+}
+
+/// Number and position of every head page of the segment's nonce and lane from `from` on.
+pub(crate) fn heads_from<D: Disk>(window: &mut Window<'_, D>, id: &SegmentId, from: u64) -> Vec<(u64, u64)> {
+    let last = id.segment_bytes.saturating_sub(BLOCK_BYTES_MIN as u64);
+    let positions = (from.next_multiple_of(HEAD_BYTES as u64)..=last).step_by(HEAD_BYTES);
+    let ours = |position| {
+        let head = window.head_at(position)?;
+        (head.nonce() == id.nonce && head.header().lane.get() == id.lane.0).then(|| (head.sequence().0, position))
+    };
+    positions.filter_map(ours).collect()
 }
 
 /// What a valid head says of a block whose body does not hold.
@@ -379,7 +378,7 @@ impl Walked {
 }
 
 /// The first of the longest run in which numbers rise, in order of positions (patience sorting, n log n).
-fn first_of_longest_rise(heads: &[(u64, u64)]) -> Option<(u64, u64)> {
+pub(crate) fn first_of_longest_rise(heads: &[(u64, u64)]) -> Option<(u64, u64)> {
     // For each length the run of that length that ends lowest: its last number and the first head of the run.
     let mut runs: Vec<(u64, (u64, u64))> = Vec::new();
     for head in heads {
