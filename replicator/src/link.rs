@@ -6,17 +6,21 @@
 //! pair        a node's pair: one thread, one poll loop over everything; begin here
 //!   lane        a lane of it: its connection, what it ships or receives, its log
 //!   connection, dialling, shipping, receiving
+//!   lending     one block to the other node, which cannot read its own any more
 //!   pace        how long the peer is behind
 //!   host        what it asks of the node around it
+//! borrowing   such a block from the other node
 //! arbiter     a node's arbiter: one thread that asks a witness over TCP, or keeps the register in its own directory
 //! ```
 
 pub mod arbiter;
+pub mod borrowing;
 mod connection;
 mod dialling;
 pub mod file;
 pub mod host;
 mod lane;
+mod lending;
 mod pace;
 pub mod pair;
 mod receiving;

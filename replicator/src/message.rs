@@ -11,7 +11,8 @@
 //!  6 Ack           standby → primary   epoch, disk, received and durable of the lane
 //!  7 Switch        primary → standby   I have stopped; every lane ends here; promote
 //!  8 Nack          either              your epoch is over: mine
-//!  9 Fetch         either, first       blocks that I cannot read any more: answered by Appends, or by closing
+//!  9 Fetch         either             a block that I cannot read any more: answered by an Append or by Lacks
+//! 10 Lacks         either             the block that was asked for cannot be read here either
 //! ```
 //!
 //! The crc is CRC-32C over length, kind and body, but not over an Append's block: a block proves itself, and no payload byte
@@ -226,18 +227,25 @@ pub struct Nack {
     pub promised: Epoch,
 }
 
-/// Blocks of a lane that the sender has and cannot read any more. Said first on a connection of its own, by either node; what is
-/// lent proves itself, so no epoch has to.
+/// A block of a lane that the sender wrote and cannot read any more. Said first, on a connection of its own; what is lent proves
+/// itself, so no epoch has to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fetch {
     /// The pair.
     pub pair: PairId,
     /// The lane.
     pub lane: u32,
-    /// The first block.
-    pub from: u64,
-    /// After the last one.
-    pub to: u64,
+    /// The block's number.
+    pub sequence: u64,
+}
+
+/// The answer to a [`Fetch`] where the block is not to be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Lacks {
+    /// The lane.
+    pub lane: u32,
+    /// The block's number.
+    pub sequence: u64,
 }
 
 /// A position for each lane, 1 to [`LANES_MAX`] of them.
@@ -278,6 +286,8 @@ pub enum Message<'a> {
     Nack(Nack),
     /// See [`Fetch`].
     Fetch(Fetch),
+    /// See [`Lacks`].
+    Lacks(Lacks),
 }
 
 #[cfg(test)]

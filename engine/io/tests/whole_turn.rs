@@ -142,6 +142,7 @@ fn build(directory: &std::path::Path) -> Lane {
         grow: message_ring(1).1,
         shipper: None,
         led: std::sync::mpsc::channel().0,
+        mends: None,
     };
     let setup = LoopSetup { segment_bytes: SEGMENT_BYTES, cpu: None, idle: Policy::Spin, fixed_buffers: true };
     Lane { ingest, log: LogLoop::new(parts, &setup).unwrap(), udp: (book, local), tcp: (tcp_book, connected), view }

@@ -3,6 +3,7 @@
 //! Orders and replies are bounded message rings of plain values. The thread parks when there is nothing to do.
 
 use crate::disk::LaneDisk;
+use crate::mend::Mends;
 use headworks_format::sidecar::Sidecar;
 use headworks_io::{DirectFile, Wake};
 use headworks_log::append::SealOrder;
@@ -96,6 +97,8 @@ pub struct Files {
     pub replies: Sender<Reply>,
     /// Wakes the log loop after a reply.
     pub wake: Wake,
+    /// What is to be written again, where another node may have a copy.
+    pub mends: Option<Mends>,
     /// Set when the process stops: a segment half made is given up.
     pub stop: Arc<AtomicBool>,
 }
@@ -109,7 +112,11 @@ pub fn spawn(files: Files) -> std::io::Result<JoinHandle<()>> {
 }
 
 fn run(mut files: Files) {
+    files.mends.iter().for_each(Mends::begin);
     loop {
+        if let Some(mends) = &files.mends {
+            mends.carry_out(&mut files.lanes);
+        }
         while let Some(order) = files.orders.recv() {
             let reply = files.carry_out(order);
             if let Some(reply) = reply {

@@ -13,12 +13,14 @@
 mod disk;
 mod files;
 mod histogram;
+mod mend;
 mod open;
 mod turn;
 mod writer;
 
 pub use disk::{LaneDisk, replace};
 pub use histogram::{Histogram, Snapshot};
+pub use mend::{Mend, Mender, Mends, mending};
 pub use open::{LaneEnds, LaneParts, LaneSetup, OpenError, OpenedLane, Part, lane_folder, open_lane};
 pub use turn::{Control, Grow, Led, LogLoop, LoopParts, LoopSetup};
 pub use writer::Gauges;

@@ -2,6 +2,7 @@
 
 use crate::disk::LaneDisk;
 use crate::files::{self, Files, ORDERS_MAX, Order, Reply};
+use crate::mend::Mends;
 use crate::open::OpenedLane;
 use crate::writer::{Buffers, Gauges, Job, Nonces, Place, Wakes, Writer};
 use headworks_format::Epoch;
@@ -102,6 +103,8 @@ pub struct LoopParts {
     pub control: Receiver<Control>,
     /// Partitions to be made.
     pub grow: Receiver<Grow>,
+    /// What the files thread writes again, where another node may have a copy.
+    pub mends: Option<Mends>,
 }
 
 /// The log loop.
@@ -160,6 +163,7 @@ impl LogLoop {
             orders: order_receiver,
             replies: reply_sender,
             wake: parts.wake.clone(),
+            mends: parts.mends,
             stop: Arc::clone(&stop_files),
         };
         let files = files::spawn(files).map_err(text)?;

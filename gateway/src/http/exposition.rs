@@ -106,6 +106,7 @@ fn log(out: &mut Exposition<'_>, report: &MetricsReport) -> fmt::Result {
         "Blocks that cannot be read, as the last recovery found them",
         [("pending", report.holes.pending), ("lost", report.holes.lost)].map(|(state, blocks)| ([("state", state)], blocks)).into_iter(),
     )?;
+    out.counter("healed_blocks", "Blocks that did not hold and were healed from the other node", report.holes.healed)?;
     out.gauges(
         "log_position",
         "Positions of a lane as block sequences",

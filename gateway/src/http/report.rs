@@ -298,6 +298,8 @@ pub struct HolesStatus {
     pub pending: u64,
     /// Of which nobody has one.
     pub lost: u64,
+    /// Healed from the other node since this node started.
+    pub healed: u64,
 }
 
 /// The numbers of one scrape. What is empty is left out of the text: a metric that no part of this

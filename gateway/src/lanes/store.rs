@@ -4,11 +4,12 @@ use super::chunks::Chunks;
 use super::commits::Commits;
 use super::door::{Door, DoorParts};
 use super::files::{self, Sidecars};
+use super::harm::{Healer, Healing};
 use crate::cluster::Cluster;
 use crate::store::{AppendError, Appended, CreateError, EpochEnd, Level, PartitionState, ReadError, Store, TimedOffset, Topic};
 use bytes::{Bytes, BytesMut};
 use headworks_format::sidecar::Entry;
-use headworks_format::{Epoch, batch};
+use headworks_format::{Epoch, Nonce, batch};
 use headworks_io::Wake;
 use headworks_log::history::{self, Hint, Place};
 use headworks_log::view::{Found, SealedSegment};
@@ -107,6 +108,7 @@ pub struct LaneStore<D> {
     chunks: Chunks,
     hints: RefCell<HashMap<At, Hint>>,
     reads: Reads,
+    healer: Option<Healer>,
 }
 
 impl<D: Disk + Send + Sync + 'static> LaneStore<D>
@@ -139,7 +141,14 @@ where
             chunks: Chunks::default(),
             hints: RefCell::default(),
             reads,
+            healer: None,
         }
+    }
+
+    /// What does not hold is healed by whoever listens there.
+    #[must_use]
+    pub fn with_healer(self, healer: Option<Healer>) -> LaneStore<D> {
+        LaneStore { healer, ..self }
     }
 
     fn state_at(&self, at: At) -> PartitionState {
@@ -162,7 +171,9 @@ where
             match self.look(at, from, bytes_max).await {
                 Some(Outcome::Batches(batches)) => return Ok(batches),
                 Some(Outcome::End) if from == asked => return Ok(Vec::new()),
-                Some(Outcome::End) => break,
+                // Not lost: the reader comes again until the other node has answered.
+                Some(Outcome::Pending) if from == asked => return Err(ReadError::Storage),
+                Some(Outcome::End | Outcome::Pending) => break,
                 Some(Outcome::Lost(end)) => from = end,
                 None => {}
             }
@@ -186,7 +197,7 @@ where
             Place::Fresh { file, nonce, epoch, batches } => {
                 let last = batches.last().expect("at least one batch");
                 self.hints.borrow_mut().insert(at, Hint { nonce, at: last.at, offset: last.entry.base_offset });
-                self.fresh(at, (file, epoch), &batches).await
+                self.fresh(at, (file, nonce, epoch), &batches).await
             }
             Place::Sealed(segments) => match self.sealed(at, &segments, (from, high_watermark), bytes_max).await? {
                 Outcome::End => {
@@ -198,13 +209,14 @@ where
     }
 
     /// Batches of a fresh segment: from the slots as far as they are still there, else from the file.
-    async fn fresh(&self, at: At, (file, epoch): (FileNumber, Epoch), batches: &[Found]) -> Option<Outcome> {
+    async fn fresh(&self, at: At, (file, nonce, epoch): (FileNumber, Nonce, Epoch), batches: &[Found]) -> Option<Outcome> {
         let copied = copy_tail(&self.lanes[at.lane].readers, batches);
         if !copied.is_empty() {
             self.reads.0.copied_bytes.fetch_add(bytes_of(&copied), Ordering::Relaxed);
             return Some(Outcome::Batches(copied));
         }
-        Some(self.judge(self.history(at, file, epoch, batches.iter().map(|found| found.entry).collect()).await))
+        let read = self.history(at, file, epoch, batches.iter().map(|found| found.entry).collect()).await;
+        self.judge(at, (file, nonce), read).await
     }
 
     /// Batches of the first of the segments that has any, or the end of them; none when one was given back meanwhile.
@@ -221,7 +233,7 @@ where
             if segment.end_sequence <= lane.view.start() {
                 return None;
             }
-            return Some(self.judge(read));
+            return self.judge(at, (segment.file, segment.nonce), read).await;
         }
         Some(Outcome::End)
     }
@@ -232,20 +244,32 @@ where
         read
     }
 
-    /// Takes what holds up to the first batch that does not. If that is the first of all, it is lost.
-    fn judge(&self, read: Vec<files::Read>) -> Outcome {
+    /// Takes what holds up to the first batch that does not. If that is the first of all, it is had from elsewhere and looked at
+    /// again, or lost.
+    async fn judge(&self, at: At, segment: (FileNumber, Nonce), read: Vec<files::Read>) -> Option<Outcome> {
         let first = read.first().map(|read| read.entry);
         let batches: Vec<Bytes> = read.into_iter().map_while(|read| read.bytes).collect();
         match first {
-            Some(entry) if batches.is_empty() => {
-                if self.reads.0.unreadable.fetch_add(1, Ordering::Relaxed) == 0 {
-                    tracing::error!(partition = %entry.partition, offset = entry.base_offset, records = entry.records, "a batch \
-                        does not hold and is passed over; `headworks verify` lists all damage");
-                }
-                Outcome::Lost(entry.end_offset())
-            }
-            _ => Outcome::Batches(batches),
+            Some(entry) if batches.is_empty() => self.pass_over(at, segment, &entry).await,
+            _ => Some(Outcome::Batches(batches)),
         }
+    }
+
+    async fn pass_over(&self, at: At, segment: (FileNumber, Nonce), entry: &Entry) -> Option<Outcome> {
+        let healing = match &self.healer {
+            Some(healer) => healer.heal(at.lane, segment, entry.position).await,
+            None => Healing::Lost,
+        };
+        match healing {
+            Healing::Healed => return None,
+            Healing::Pending => return Some(Outcome::Pending),
+            Healing::Lost => {}
+        }
+        if self.reads.0.unreadable.fetch_add(1, Ordering::Relaxed) == 0 {
+            tracing::error!(partition = %entry.partition, offset = entry.base_offset, records = entry.records, "a batch does not \
+                hold and is passed over; `headworks verify` lists all damage");
+        }
+        Some(Outcome::Lost(entry.end_offset()))
     }
 }
 
@@ -256,6 +280,8 @@ enum Outcome {
     End,
     /// The first batch does not hold; where the next one begins.
     Lost(u64),
+    /// The first batch does not hold, and whoever may have it does not answer now.
+    Pending,
 }
 
 /// Copies batches out of ring slots, block by block, until one is gone.

@@ -272,6 +272,7 @@ impl<D: Disk> Lane<D> {
                 Brought::Event(Event::Ack(ack))
             }
             Message::Switch(switch) => Brought::Event(Event::Switch { epoch: switch.epoch, ends: switch.ends.iter().collect() }),
+            Message::Fetch(_) | Message::Lacks(_) => return Err(Lost::given_up("a block is borrowed on a lane's own connection")),
             Message::Nack(nack) => Brought::Event(Event::Nack { promised: nack.promised }),
         };
         connection.consume(bytes);

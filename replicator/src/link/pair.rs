@@ -19,10 +19,11 @@ use super::arbiter::Arbiter;
 use super::connection::{Connection, Lost};
 use super::host::{Cause, Host};
 use super::lane::{Asking, Brought, Lane};
+use super::lending::{LENT_MAX, Lending};
 use super::receiving::Receiving;
 use super::shipping::Shipping;
 use crate::event::{Effect, Event, Outbound, Read, StartOver, SwapEnd};
-use crate::message::{self, Message, Verdict};
+use crate::message::{self, Fetch, Message, Verdict};
 use crate::shard::{Role, Shard};
 use crate::witness::{Answered, Outcome};
 use headworks_format::{Epoch, PairId};
@@ -73,6 +74,7 @@ pub struct PairLoop<H: Host, A> {
     strangers: Vec<(Connection, u64)>,
     /// Lanes that ask and cannot be answered yet.
     asking: Vec<(Connection, Asking)>,
+    lent: Vec<Lending<H::Disk>>,
     /// What effects brought about, told once the effects before are carried out.
     news: VecDeque<Event>,
     log: Option<Wake>,
@@ -111,6 +113,7 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
             lanes,
             strangers: Vec::new(),
             asking: Vec::new(),
+            lent: Vec::new(),
             news: VecDeque::new(),
             log: None,
             token: 0,
@@ -148,6 +151,7 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
         done += self.look_at_lanes(now_ns);
         done += self.let_in(now_ns);
         done += self.answer_asking(now_ns);
+        self.lend(now_ns);
         if self.shard.role() == Role::Standby {
             self.dial(now_ns);
         }
@@ -348,8 +352,12 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
         }
         for (mut connection, since_ns) in std::mem::take(&mut self.strangers) {
             match said(&mut connection) {
-                Ok(Some(asking)) if (asking.lane as usize) < self.lanes.len() => {
+                Ok(Some(First::Asks(asking))) if (asking.lane as usize) < self.lanes.len() => {
                     self.asking.push((connection, asking));
+                    done += 1;
+                }
+                Ok(Some(First::Borrows(fetch))) if self.may_lend(&fetch) => {
+                    self.begin_to_lend(connection, fetch, now_ns);
                     done += 1;
                 }
                 Ok(None) if now_ns.saturating_sub(since_ns) < STRANGER_NS_MAX => self.strangers.push((connection, since_ns)),
@@ -357,6 +365,33 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
             }
         }
         done
+    }
+
+    fn may_lend(&self, fetch: &Fetch) -> bool {
+        fetch.pair == self.pair && (fetch.lane as usize) < self.lanes.len() && self.lent.len() < LENT_MAX
+    }
+
+    fn begin_to_lend(&mut self, connection: Connection, fetch: Fetch, now_ns: u64) {
+        match Lending::of(connection, self.host.log(fetch.lane), self.shard.kept().promised, fetch, now_ns) {
+            Ok(lending) => self.lent.extend(lending),
+            Err(lost) => self.could_not_lend(&lost),
+        }
+    }
+
+    /// Goes on with the blocks that are lent.
+    fn lend(&mut self, now_ns: u64) {
+        for mut lending in std::mem::take(&mut self.lent) {
+            match lending.go_on(now_ns) {
+                Ok(true) => self.lent.push(lending),
+                Ok(false) => {}
+                Err(lost) => self.could_not_lend(&lost),
+            }
+        }
+    }
+
+    fn could_not_lend(&mut self, lost: &Lost) {
+        self.rejected += 1;
+        self.host.say(&format!("a block could not be lent to the other node: {}", lost.why));
     }
 
     /// Answers who asks to follow, as soon as the two logs can be compared.
@@ -504,15 +539,26 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
     }
 }
 
+/// What a connection that was let in is for.
+enum First {
+    /// A lane wants to follow.
+    Asks(Asking),
+    /// A block is wanted.
+    Borrows(Fetch),
+}
+
 /// What a connection that was let in says first.
-fn said(connection: &mut Connection) -> Result<Option<Asking>, Lost> {
+fn said(connection: &mut Connection) -> Result<Option<First>, Lost> {
     connection.fill()?;
     let next = message::next(connection.received()).map_err(|rejected| Lost::given_up(format!("malformed: {rejected:?}")))?;
     let Some((message, bytes)) = next else { return Ok(None) };
-    let Message::Hello(hello) = message else { return Err(Lost::given_up("the first message is no Hello")) };
-    let asking = Asking::of(&hello);
+    let first = match message {
+        Message::Hello(hello) => First::Asks(Asking::of(&hello)),
+        Message::Fetch(fetch) => First::Borrows(fetch),
+        _ => return Err(Lost::given_up("the first message is neither Hello nor Fetch")),
+    };
     connection.consume(bytes);
-    Ok(Some(asking))
+    Ok(Some(first))
 }
 
 fn event_of(answered: &Answered, swaps: bool) -> Event {

@@ -10,7 +10,6 @@ use headworks_format::block::{HEAD_BYTES, Head};
 use headworks_format::{Chain, Epoch};
 use headworks_log::blocks::Missing;
 use headworks_log::{Blocks, Disk};
-use std::ops::Range;
 
 /// Bytes of one lane that are sent before others have their turn.
 const TURN_BYTES_MAX: usize = 8 << 20;
@@ -54,10 +53,10 @@ impl Shipping {
         Shipping { epoch, next: from, until: u64::MAX, part: None }
     }
 
-    /// Those blocks alone.
+    /// That block alone.
     #[must_use]
-    pub fn of(epoch: Epoch, blocks: &Range<u64>) -> Shipping {
-        Shipping { until: blocks.end, ..Shipping::new(epoch, blocks.start) }
+    pub fn of(epoch: Epoch, block: u64) -> Shipping {
+        Shipping { until: block.saturating_add(1), ..Shipping::new(epoch, block) }
     }
 
     /// Whether every block that was wanted is sent.

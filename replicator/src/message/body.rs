@@ -7,8 +7,8 @@
 
 use super::frame::{KIND_APPEND, Reason, Rejected};
 use super::{
-    ADDRESS_BYTES_MAX, Ack, Append, End, Envelope, Fetch, Heartbeat, HeartbeatAck, Hello, Message, NAME_BYTES_MAX, Nack, Positions, Refusal,
-    SPANS_MAX, Switch, Verdict, Welcome,
+    ADDRESS_BYTES_MAX, Ack, Append, End, Envelope, Fetch, Heartbeat, HeartbeatAck, Hello, Lacks, Message, NAME_BYTES_MAX, Nack, Positions,
+    Refusal, SPANS_MAX, Switch, Verdict, Welcome,
 };
 use crate::register::Member;
 use headworks_format::superblock::LANES_MAX;
@@ -165,7 +165,8 @@ pub(super) fn read_message<'a>(kind: u8, from: &mut Reader<'a>) -> Result<Messag
         6 => Message::Ack(read_ack(from)?),
         7 => Message::Switch(Switch { epoch: from.epoch()?, ends: from.positions()? }),
         8 => Message::Nack(Nack { promised: from.epoch()? }),
-        9 => Message::Fetch(read_fetch(from)?),
+        9 => Message::Fetch(Fetch { pair: PairId(from.u128()?), lane: from.lane()?, sequence: from.u64()? }),
+        10 => Message::Lacks(Lacks { lane: from.lane()?, sequence: from.u64()? }),
         _ => return Err(Rejected { reason: Reason::Kind, position: super::FRAME_HEAD_BYTES - 5 }),
     })
 }
@@ -234,13 +235,6 @@ fn read_ack(from: &mut Reader<'_>) -> Result<Ack, Rejected> {
     Ok(Ack { epoch, member, lane, received, durable })
 }
 
-fn read_fetch(from: &mut Reader<'_>) -> Result<Fetch, Rejected> {
-    let (pair, lane) = (PairId(from.u128()?), from.lane()?);
-    let (first, to) = (from.u64()?, from.u64()?);
-    from.limit("blocks", (first < to).then_some(()))?;
-    Ok(Fetch { pair, lane, from: first, to })
-}
-
 /// Appends the body and returns its kind.
 pub(super) fn write_message(message: &Message<'_>, out: &mut Vec<u8>) -> u8 {
     match message {
@@ -283,8 +277,12 @@ pub(super) fn write_message(message: &Message<'_>, out: &mut Vec<u8>) -> u8 {
             8
         }
         Message::Fetch(fetch) => {
-            put(out, &[&fetch.pair.0.to_le_bytes(), &fetch.lane.to_le_bytes(), &fetch.from.to_le_bytes(), &fetch.to.to_le_bytes()]);
+            put(out, &[&fetch.pair.0.to_le_bytes(), &fetch.lane.to_le_bytes(), &fetch.sequence.to_le_bytes()]);
             9
+        }
+        Message::Lacks(lacks) => {
+            put(out, &[&lacks.lane.to_le_bytes(), &lacks.sequence.to_le_bytes()]);
+            10
         }
     }
 }

@@ -106,6 +106,8 @@ fn messages(sample: &Sample) -> Vec<Message<'_>> {
         Message::Ack(Ack { epoch, member, lane: sample.lane, received: a.max(b), durable: a.min(b) }),
         Message::Switch(Switch { epoch, ends: positions }),
         Message::Nack(Nack { promised: epoch }),
+        Message::Fetch(Fetch { pair: PairId(sample.wide[3]), lane: sample.lane, sequence: d }),
+        Message::Lacks(Lacks { lane: sample.lane, sequence: a }),
     ]
 }
 
@@ -216,12 +218,12 @@ fn short_long_and_impossible_bodies_are_refused_with_a_reason() {
     let frame = |index: usize| encoded(&messages(&sample())[index]);
     let body = |index: usize| frame(index)[FRAME_HEAD_BYTES..].to_vec();
     let reason = |frame: &[u8], body: &[u8]| next(&with_body(frame, body)).map(|found| found.is_some()).map_err(|rejected| rejected.reason);
-    for index in [0, 1, 3, 4, 5, 6, 7] {
+    for index in [0, 1, 3, 4, 5, 6, 7, 8, 9] {
         let (frame, body) = (frame(index), body(index));
         assert_eq!(reason(&frame, &body[..body.len() - 1]), Err(Reason::Ends), "kind {}", frame[4]);
         assert_eq!(reason(&frame, &[&body[..], &[0]].concat()), Err(Reason::Rest), "kind {}", frame[4]);
     }
-    assert_eq!(reason(&[0, 0, 0, 0, 9], &[]), Err(Reason::Kind));
+    assert_eq!(reason(&[0, 0, 0, 0, 11], &[]), Err(Reason::Kind));
     let high = (EPOCH_MAX.0 + 1).to_le_bytes();
     assert_eq!(reason(&frame(7), &high), Err(Reason::Limit("epoch")));
     assert_eq!(reason(&frame(3), &[&3u32.to_le_bytes()[..], &0u16.to_le_bytes()].concat()), Err(Reason::Limit("positions")), "no lane");
@@ -254,5 +256,5 @@ fn a_history_is_bounded_and_in_order() {
 fn bytes_are_frozen() {
     let sample = sample();
     let found: Vec<u32> = messages(&sample).iter().map(|message| headworks_format::checksum::crc32c(&encoded(message))).collect();
-    assert_eq!(found, [2495160576, 2175759232, 1815394175, 4126736562, 451990173, 934056435, 1524433829, 4170537049]);
+    assert_eq!(found, [2495160576, 2175759232, 1815394175, 4126736562, 451990173, 934056435, 1524433829, 4170537049, 2226829032, 1985694665]);
 }

@@ -66,6 +66,7 @@ fn start(path: &std::path::Path, setup: LaneSetup, epoch: u32) -> (Running, Reco
         grow: grow_receiver,
         shipper: None,
         led: mpsc::channel().0,
+        mends: None,
     };
     let view = Arc::clone(parts.lanes[0].log.view());
     let loop_setup = LoopSetup { segment_bytes: SEGMENT_BYTES, cpu: None, idle: Policy::Wait, fixed_buffers: true };

@@ -24,8 +24,8 @@ mod window;
 pub use blank::blank;
 pub use reopen::{Reopened, Unsettled, reopen};
 pub use truncate::{Cut, truncate};
-pub(crate) use walk::{first_of_longest_rise, heads_from};
 pub use walk::{Bounds, Depth, KnownProducers, Stop, Walked, reason, walk};
+pub(crate) use walk::{first_of_longest_rise, heads_from};
 pub use window::Window;
 
 use crate::disk::{Disk, DiskError, FileNumber};

@@ -1,10 +1,14 @@
 mod rig;
 mod writes;
 
-use super::LaneStore;
+use super::{Harmed, Healer, Healing, LaneStore, healing};
 use crate::store::{EpochEnd, ReadError, Store, TimedOffset};
 use headworks_format::batch::{Batch, BatchHeader};
+use headworks_format::sidecar::Sidecar;
+use headworks_log::Disk as _;
 use rig::{BASE_MS, Memory, Rig, value_of};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
 use zerocopy::FromBytes as _;
 
 fn run<T>(future: impl Future<Output = T>) -> T {
@@ -138,6 +142,62 @@ fn a_rotten_batch_is_counted_and_passed_over_and_nothing_false_is_served() {
         assert!(seen.is_sorted());
         assert_eq!(rig.reads.unreadable(), 2);
     });
+}
+
+/// Answers every place with what `heal` makes of it, until nobody reads any more.
+fn healer(heal: impl Fn(&Harmed) -> Healing + Send + 'static) -> (Healer, JoinHandle<usize>) {
+    let (healer, harmed) = healing();
+    let answers = thread::spawn(move || {
+        let answer = |harmed: Harmed| {
+            let healing = heal(&harmed);
+            harmed.told.send(healing).expect("the reader waits");
+        };
+        harmed.into_iter().map(answer).count()
+    });
+    (healer, answers)
+}
+
+#[test]
+fn a_rotten_batch_that_is_healed_is_served_and_nobody_sees_that_it_was_harmed() {
+    let mut rig = Rig::new(100);
+    (0..24).for_each(|_| rig.append(5, 180_000));
+    let sealed = rig.log.view().sealed()[0].clone();
+    let at = sealed.end_position / 3;
+    rig.disk.rot(sealed.file, at);
+    let disk = rig.disk.clone();
+    let (healer, answers) = healer(move |harmed| {
+        assert_eq!((harmed.lane, harmed.file, harmed.nonce), (0, sealed.file, sealed.nonce));
+        disk.rot(sealed.file, at);
+        Healing::Healed
+    });
+    let store = rig.store().with_healer(Some(healer));
+    run(async { assert_eq!(read_all(&store, 0, 1 << 20).await, all(0, 120)) });
+    drop(store);
+    assert_eq!((answers.join().expect("no answer fails"), rig.reads.unreadable()), (1, 0));
+}
+
+#[test]
+fn a_rotten_batch_of_which_the_other_node_does_not_speak_is_asked_for_again_and_one_that_nobody_has_is_passed_over() {
+    let mut rig = Rig::new(100);
+    (0..24).for_each(|_| rig.append(5, 180_000));
+    let sealed = rig.log.view().sealed()[0].clone();
+    let entry = Sidecar::parse(&rig.disk.read_sidecar(sealed.file).expect("in memory").expect("sealed")).expect("whole").entries[1];
+    rig.disk.rot(sealed.file, entry.position + 1000);
+    let asked = AtomicUsize::new(0);
+    let (healer, answers) = healer(move |_| if asked.fetch_add(1, Ordering::Relaxed) < 3 { Healing::Pending } else { Healing::Lost });
+    let store = rig.store().with_healer(Some(healer));
+    let harmed = i64::try_from(entry.base_offset).expect("small");
+    run(async {
+        for _ in 0..3 {
+            assert_eq!(store.read("events", 0, harmed, 1 << 20).await, Err(ReadError::Storage));
+        }
+        assert_eq!(rig.reads.unreadable(), 0, "what may be healed yet is not counted as lost");
+        let seen = read_all(&store, harmed, 1 << 20).await;
+        assert_eq!(seen, all(harmed + 5, 120));
+        assert_eq!(rig.reads.unreadable(), 1);
+    });
+    drop(store);
+    assert_eq!(answers.join().expect("no answer fails"), 4);
 }
 
 #[test]

@@ -26,6 +26,10 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
                 fds.push(PollFd::new(connection.fd(), PollFlags::POLLIN));
                 owners.push(None);
             }
+            for lending in &self.lent {
+                fds.push(PollFd::new(lending.fd(), PollFlags::POLLOUT));
+                owners.push(None);
+            }
             for (at, lane) in self.lanes.iter().enumerate() {
                 if let Some(connection) = &lane.connection {
                     fds.push(PollFd::new(connection.fd(), flags(lane, connection)));

@@ -19,10 +19,12 @@ use headworks_format::{Epoch, LaneId};
 use headworks_gateway::cluster::Cluster;
 use headworks_gateway::http::administration::Token;
 use headworks_gateway::http::report::HolesStatus;
-use headworks_gateway::lanes::{Lane, LaneStore, Reads};
+use headworks_gateway::lanes::{Harmed, Healer, Lane, LaneStore, Reads};
 use headworks_io::fatal::Reason;
 use headworks_io::{Clock, Volume, Wake, cpus};
-use headworks_lane::{LaneDisk, LaneEnds, LaneParts, LaneSetup, Led, LoopParts, OpenedLane, Part, lane_folder, open_lane};
+use headworks_lane::{
+    LaneDisk, LaneEnds, LaneParts, LaneSetup, Led, LoopParts, Mender, Mends, OpenedLane, Part, lane_folder, mending, open_lane,
+};
 use headworks_log::catalog::{self, Stream};
 use headworks_log::retain::Limits;
 use headworks_ring::{Filler, message_ring};
@@ -144,6 +146,10 @@ pub struct Assembly {
     pub ground: Ground,
     /// Slots of a ring.
     pub slots: usize,
+    /// Who writes what is healed, and what is to be; in a pair.
+    pub healing: Option<(Mender, mpsc::Receiver<Harmed>)>,
+    /// Whom the gateway tells of it.
+    pub healer: Option<Healer>,
 }
 
 /// What the lanes are joined for.
@@ -160,6 +166,8 @@ pub struct Joining {
     pub cluster: Cluster,
     /// How the pair stands, where there is one.
     pub standing: Option<Arc<Standing>>,
+    /// Blocks healed from the other node.
+    pub healed: Arc<AtomicU64>,
 }
 
 /// Builds everything up to, but not including, threads.
@@ -274,6 +282,7 @@ fn wire(config: &Config, parts: Parts) -> Result<Assembly, Failure> {
         log_lanes.push(lane);
     }
     let seed = u64::try_from(directory::random_u128()? & u128::from(u64::MAX)).expect("64 bits");
+    let (mends, healing, healer) = mended(joining.standing.is_some());
     let watched = Watched { holes, ..watched(config, &ground, &servers, &joining, watched_lanes)? };
     let (led, led_receiver) = mpsc::channel();
     Ok(Assembly {
@@ -287,6 +296,7 @@ fn wire(config: &Config, parts: Parts) -> Result<Assembly, Failure> {
             seed,
             control: control_receiver,
             grow: grow_receiver,
+            mends,
         },
         line,
         led: led_receiver,
@@ -298,7 +308,18 @@ fn wire(config: &Config, parts: Parts) -> Result<Assembly, Failure> {
         watched: Arc::new(watched),
         ground,
         slots,
+        healing,
+        healer,
     })
+}
+
+/// The way from a reader that stumbles to the thread that writes; on a single node nobody has a copy.
+fn mended(is_pair: bool) -> (Option<Mends>, Option<(Mender, mpsc::Receiver<Harmed>)>, Option<Healer>) {
+    if !is_pair {
+        return (None, None, None);
+    }
+    let ((mender, mends), (healer, harmed)) = (mending(), headworks_gateway::lanes::healing());
+    (Some(mends), Some((mender, harmed)), Some(healer))
 }
 
 /// What is shown of the node.
@@ -318,11 +339,12 @@ fn watched(config: &Config, ground: &Ground, servers: &Servers, joining: &Joinin
         ready_ns: AtomicU64::new(0),
         cluster: joining.cluster.clone(),
         holes: HolesStatus::default(),
+        healed: Arc::clone(&joining.healed),
         standing: joining.standing.clone(),
     })
 }
 
 /// The store that the gateway serves, made on the gateway's thread.
-pub fn store(lanes: Vec<Lane<LaneDisk>>, commits: Wake, watched: &Watched) -> LaneStore<LaneDisk> {
-    LaneStore::new(lanes, commits, watched.reads.clone(), watched.cluster.clone())
+pub fn store(lanes: Vec<Lane<LaneDisk>>, commits: Wake, healer: Option<Healer>, watched: &Watched) -> LaneStore<LaneDisk> {
+    LaneStore::new(lanes, commits, watched.reads.clone(), watched.cluster.clone()).with_healer(healer)
 }

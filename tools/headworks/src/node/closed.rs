@@ -2,6 +2,7 @@
 
 use super::assemble::Ground;
 use super::failure::Failure;
+use super::pair::heal::Lender;
 use super::pair::standing::Known;
 use crate::config::Config;
 use headworks_format::Sequence;
@@ -71,6 +72,22 @@ impl Ground {
             return Err(Failure::new(Reason::Bug, text));
         }
         Ok(())
+    }
+
+    /// Heals what recovery could not read, as far as the other node has it; how many blocks.
+    ///
+    /// # Errors
+    /// A lane that was healed cannot be recovered again.
+    pub fn heal(&self, config: &Config, part: Part, lender: Lender, lanes: &mut [LaneParts]) -> Result<u64, Failure> {
+        let mut healed = 0;
+        for lane in lanes.iter_mut().filter(|lane| lane.recovered.holes().next().is_some()) {
+            let blocks = lender.heal_closed(lane);
+            if blocks > 0 {
+                *lane = open_lane(&self.volume, lane.lane, &self.setup(config, part))?;
+            }
+            healed += blocks;
+        }
+        Ok(healed)
     }
 
     /// Empties a closed lane and lets it begin behind what it had; what it held stands in quarantine.

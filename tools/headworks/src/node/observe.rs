@@ -71,8 +71,10 @@ pub struct Watched {
     pub ready_ns: AtomicU64,
     /// The brokers, as clients are told.
     pub cluster: Cluster,
-    /// Blocks that recovery could not read.
+    /// Blocks that recovery could not read, those aside that were healed.
     pub holes: HolesStatus,
+    /// Blocks healed from the other node.
+    pub healed: Arc<AtomicU64>,
     /// How the pair stands, where there is one.
     pub standing: Option<Arc<Standing>>,
 }
@@ -125,6 +127,10 @@ impl Watched {
             Vec::new()
         });
         QuarantineStatus { files: sizes.len() as u64, bytes: sizes.iter().sum() }
+    }
+
+    fn holes(&self) -> HolesStatus {
+        HolesStatus { healed: self.healed.load(Ordering::Relaxed), ..self.holes }
     }
 
     fn since_ns(&self) -> u64 {
@@ -231,7 +237,7 @@ impl Observed for Observer {
             peers: watched.peers(),
             pair: watched.pair(),
             quarantine: watched.quarantine(),
-            holes: watched.holes,
+            holes: watched.holes(),
             warnings: warnings(watched),
         }
     }
@@ -300,7 +306,7 @@ impl Observed for Observer {
             peers,
             pair: watched.pair(),
             quarantine: watched.quarantine(),
-            holes: watched.holes,
+            holes: watched.holes(),
             ledger_imbalance: books
                 .iter()
                 .map(|(book, counts)| ListenerImbalance { listener: book.listener.clone(), records: signed(counts.imbalance()) })

@@ -22,7 +22,7 @@ use crate::config::{self, Config};
 use headworks_format::block::COUNTERS;
 use headworks_gateway::cluster::{Broker, Cluster};
 use headworks_gateway::http::administration::Token;
-use headworks_gateway::lanes::Lane;
+use headworks_gateway::lanes::{Healer, Lane};
 use headworks_gateway::{Advertised, GatewayParts, Identity, Limits, serve};
 use headworks_ingest::turn::{Ended, Stop};
 use headworks_io::fatal::{Reason, fatal};
@@ -67,8 +67,15 @@ fn run_alone(config: &Config, signals: &SigSet, mut warnings: Vec<Warning>) -> R
     let opened = ground.recover(&config, Part::Alone)?;
     let epoch = ground.directory.take_epoch(assemble::epoch_seen(&opened), assemble::ends(&opened))?;
     ground.directory.note_unobserved(assemble::newest_ns(&opened), sockets.bound_ns);
-    let joining =
-        Joining { part: Part::Alone, epoch, since_ns: sockets.bound_ns, shipper: None, cluster: Cluster::default(), standing: None };
+    let joining = Joining {
+        part: Part::Alone,
+        epoch,
+        since_ns: sockets.bound_ns,
+        shipper: None,
+        cluster: Cluster::default(),
+        standing: None,
+        healed: Arc::default(),
+    };
     let (mut node, _) = Node::start(config.clone(), assemble::assemble(&config, ground, servers, opened, joining)?)?;
     let beginnings = node.fillers.drain(..).map(|(filler, counters)| Beginning { filler, counters }).collect();
     node.take_in(&sockets, beginnings)?;
@@ -110,6 +117,7 @@ struct Serving {
     servers: Servers,
     lanes: Vec<Lane<LaneDisk>>,
     commits: Wake,
+    healer: Option<Healer>,
     token: Token,
 }
 
@@ -119,14 +127,15 @@ impl Node {
     /// # Errors
     /// io_uring, memory or a thread is not to be had.
     pub fn start(config: Config, assembly: Assembly) -> Result<(Node, mpsc::Receiver<Led>), Failure> {
-        let Assembly { log, line, led, intakes, fillers, lanes, commits, servers, watched, mut ground, slots } = assembly;
+        let Assembly { log, line, led, intakes, fillers, lanes, commits, servers, watched, mut ground, slots, healer, healing: _ } =
+            assembly;
         let limits = Limits::default();
         tracing::info!("{}", memory::describe(&memory::sum(intakes.len(), slots, &config, &limits)));
         let placement = Placement::of(intakes.len(), &config);
         let (log, unregistered) = start_log(&placement, log)?;
         ground.warnings.extend(unregistered.map(|error| preflight::unregistered(&error)));
         let identity = identity(&config, &servers.kafka, &ground)?;
-        let serving = Some(Serving { servers, lanes, commits, token: ground.token.clone() });
+        let serving = Some(Serving { servers, lanes, commits, healer, token: ground.token.clone() });
         let node = Node {
             config,
             placement,
@@ -351,11 +360,11 @@ fn start_gateway(
     limits: Limits,
     stopped: tokio::sync::oneshot::Receiver<()>,
 ) -> Result<JoinHandle<()>, Failure> {
-    let Serving { servers: Servers { kafka, http }, lanes, commits, token } = serving;
+    let Serving { servers: Servers { kafka, http }, lanes, commits, healer, token } = serving;
     spawn("hw-gateway", move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(2).thread_name("hw-history").build();
         let runtime = runtime.unwrap_or_else(|error| fatal(Reason::Kernel, format!("the gateway has no runtime: {error}")));
-        let store = assemble::store(lanes, commits, &watched);
+        let store = assemble::store(lanes, commits, healer, &watched);
         // A dropped sender means that the process ends anyway.
         let shutdown = Box::pin(async move { drop(stopped.await) });
         let parts = GatewayParts {

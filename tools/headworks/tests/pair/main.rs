@@ -3,11 +3,13 @@
 //! ```text
 //! rig       witness and two nodes, and how they stand, by what they say of themselves
 //! losses    kill -9 of either, a node that stands still, a node that comes back with nothing
+//! harm      a bad disk under one of them
 //! operated  a pair as an operator has it: looked at over HTTP and ordered by `headworks pair`
 //! operation what is seen, what is ordered, what is refused
 //! ```
 //! After every loss: nothing acknowledged is missing, nothing is there twice, both nodes hold the same records, and both directories are clean.
 
+mod harm;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod losses;

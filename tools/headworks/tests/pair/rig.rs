@@ -8,8 +8,10 @@ use crate::harness::node::{Node, lasting_address, log_beside};
 use crate::harness::program::{self, command, text_of};
 use crate::harness::wait;
 use serde_json::Value;
+use std::fs::OpenOptions;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// Records that go by between one event and the next.
@@ -95,7 +97,18 @@ impl Pair {
         std::fs::remove_dir_all(&self.places[at].data).expect("a directory of a node that is gone");
     }
 
-    fn said(&self, at: usize) -> String {
+    /// Turns bytes over in each page of the middle third of what stands in the first segment of each lane of a node, as a bad disk
+    /// would.
+    pub fn rot(&self, at: usize) {
+        let lanes =
+            std::fs::read_dir(&self.places[at].data).expect("the directory of a node").map(|entry| entry.expect("as before").path());
+        let lanes = lanes.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("lane-")));
+        let harmed: usize = lanes.map(|lane| rot(&lane.join("000000.seg"))).sum();
+        assert!(harmed > 0, "nothing of {} could be harmed", self.places[at].name);
+    }
+
+    /// What it has written to standard error since it was started last.
+    pub fn said(&self, at: usize) -> String {
         let place = &self.places[at];
         let said = std::fs::read(log_beside(&place.data)).expect("a node that was started has its file");
         String::from_utf8_lossy(&said[place.said_before..]).into_owned()
@@ -160,19 +173,42 @@ impl Pair {
     pub fn judge(mut self, load: Running) {
         let (leader, _) = self.in_sync();
         self.more_at(leader);
+        let path = self.end(load);
+        let found = loadgen::accounted(self.node(leader), "events", &path);
+        check(&found);
+        let (held, wanted) = (self.stop(), number(&found["acknowledged"]));
+        assert!(held >= wanted, "{held} records are held, {wanted} were acknowledged");
+    }
+
+    /// Ends the load; where it wrote down what was acknowledged.
+    pub fn end(&mut self, load: Running) -> PathBuf {
         let path = load.ledger.clone();
         let ledger = load.interrupted();
-        let found = loadgen::accounted(self.node(leader), "events", &path);
-        check(&ledger, &found);
+        assert_eq!(ledger["answers"]["fatal"], serde_json::json!({}), "{ledger}");
+        path
+    }
+
+    /// What a consumer of that node finds of what was acknowledged.
+    pub fn account(&mut self, at: usize, ledger: &Path) {
+        let found = loadgen::accounted(self.node(at), "events", ledger);
+        check(&found);
+    }
+
+    /// Ends both nodes in good order and compares what they hold; how many records.
+    pub fn stop(&mut self) -> u64 {
+        let (leader, _) = self.in_sync();
         // Who follows goes first: a leader that is told to stop would hand over.
         for at in [1 - leader, leader] {
             self.places[at].node.take().expect("it runs").stop();
         }
+        self.compare()
+    }
+
+    /// Both directories are clean and hold the same records; how many.
+    fn compare(&self) -> u64 {
         let [a, b] = [0, 1].map(|at| self.records(at));
         assert!(a == b, "the nodes hold different records: {} and {} bytes of them", a.len(), b.len());
-        let wanted = number(&found["acknowledged"]);
-        let held = a.iter().filter(|byte| **byte == b'\n').count() as u64;
-        assert!(held >= wanted, "{held} records are held, {wanted} were acknowledged");
+        a.iter().filter(|byte| **byte == b'\n').count() as u64
     }
 
     /// Every record of a clean directory, a line each.
@@ -202,11 +238,28 @@ fn number(value: &Value) -> u64 {
     value.as_u64().unwrap_or_else(|| panic!("{value} is no count"))
 }
 
+/// Harms the file's middle third; how many pages.
+fn rot(segment: &Path) -> usize {
+    const PAGE_BYTES: usize = 4096;
+    let bytes = std::fs::read(segment).expect("a lane has a first segment");
+    let end = bytes.iter().rposition(|byte| *byte != 0).expect("something stands there");
+    let file = OpenOptions::new().write(true).open(segment).expect("as before");
+    let pages: Vec<usize> = (end / 3 / PAGE_BYTES..2 * end / 3 / PAGE_BYTES).collect();
+    for page in &pages {
+        // Behind a batch header, or among the fields of a head page.
+        let at = page * PAGE_BYTES + 100;
+        let turned: Vec<u8> = bytes[at..at + 8].iter().map(|byte| !byte).collect();
+        file.write_all_at(&turned, at as u64).expect("a byte is written");
+    }
+    // The nodes read the disk and not what the system holds of it.
+    file.sync_all().expect("as before");
+    pages.len()
+}
+
 /// What was acknowledged is stored, each record once, and the rest is named.
 #[track_caller]
-fn check(ledger: &Value, found: &Value) {
+fn check(found: &Value) {
     assert!(number(&found["acknowledged"]) >= ENOUGH, "{found}");
     let wrong = ["acknowledged_missing", "duplicated", "corrupted", "unclaimed", "reordered"].map(|name| number(&found[name]));
     assert_eq!(wrong, [0; 5], "{found}");
-    assert_eq!(ledger["answers"]["fatal"], serde_json::json!({}), "{ledger}");
 }

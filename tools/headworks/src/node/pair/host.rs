@@ -5,6 +5,7 @@
 //!    └────────────── lead ──────────────────────────┘                 nothing leads back: a node starts over
 //! ```
 
+use super::heal::{self, Heal, Lender};
 use super::restart;
 use super::salvage::{self, Salvage};
 use super::standing::Standing;
@@ -26,7 +27,7 @@ use headworks_replicator::event::{Event, Halt, Kept, Note, StartOver};
 use headworks_replicator::link::host::{Host, LaneLog, Peer, Seen};
 use headworks_replicator::message::End;
 use headworks_ring::Filler;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -68,6 +69,10 @@ pub struct Common {
     pub cluster: Cluster,
     /// How the pair stands, for who watches and who orders.
     pub standing: Arc<Standing>,
+    /// Where copies of blocks are to be had that do not hold any more.
+    pub lender: Lender,
+    /// Blocks healed.
+    pub healed: Arc<AtomicU64>,
 }
 
 /// A node whose lanes are recovered and closed.
@@ -157,13 +162,19 @@ impl PairHost {
             shipper: Some(self.common.wake.clone()),
             cluster: self.common.cluster.clone(),
             standing: Some(Arc::clone(&self.common.standing)),
+            healed: Arc::clone(&self.common.healed),
         };
-        let assembly: Assembly = assemble::assemble(&self.common.config, ground, servers, opened, joining)?;
+        let mut assembly: Assembly = assemble::assemble(&self.common.config, ground, servers, opened, joining)?;
         let logs: Vec<Log> =
             assembly.lanes.iter().map(|lane| (Arc::clone(&lane.view), Arc::clone(&lane.disk), lane.readers.clone())).collect();
+        let healing = assembly.healing.take();
         let (mut node, led) = Node::start(self.common.config.clone(), assembly)?;
         node.serve()?;
         self.salvage(&node, &logs)?;
+        if let Some((mender, harmed)) = healing {
+            let lanes = logs.iter().map(|(view, disk, _)| (Arc::clone(view), Arc::clone(disk))).collect();
+            heal::start(Heal { harmed, mender, lanes, lender: self.common.lender, healed: Arc::clone(&self.common.healed) })?;
+        }
         self.state = State::Running(Box::new(Running { node, led, logs }));
         Ok(())
     }

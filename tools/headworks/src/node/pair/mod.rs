@@ -10,6 +10,7 @@
 //! A blank directory takes the pair's identity, lanes and segment size from the register before it is formatted, so that the two
 //! nodes' logs can be the same. Ports are settled at start, even those that are opened only when the node leads.
 
+pub mod heal;
 mod host;
 mod ports;
 mod restart;
@@ -34,10 +35,11 @@ use headworks_replicator::link::pair::{PairLoop, PairParts};
 use headworks_replicator::register::{Member, Mode, Register};
 use headworks_replicator::shard::{Settings, Shard};
 use headworks_replicator::witness::Outcome;
+use heal::Lender;
 use host::{Closed, Common, PairHost, Stopping};
 use nix::sys::signal::SigSet;
 use standing::Standing;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -77,7 +79,10 @@ pub fn run(config: &Config, pair: &Pair, arbitration: &Arbitration, signals: &Si
     let state = &ground.directory.state;
     let (me, identity, lanes) = (Member { node: state.node_id, incarnation: state.incarnation }, state.pair, state.lanes);
     let is_alone = register.is_none_or(|register| register.primary == me && register.standby.is_none());
-    let opened = ground.recover(&config, if is_alone { Part::Alone } else { Part::Primary })?;
+    let part = if is_alone { Part::Alone } else { Part::Primary };
+    let mut opened = ground.recover(&config, part)?;
+    let lender = Lender { peer: pair.peer, pair: identity };
+    let healed = ground.heal(&config, part, lender, &mut opened)?;
     let known = opened.iter().map(closed::as_lane).collect();
     let shard = Shard::new(settings(pair, arbitration, &ground, me), kept(&ground), known);
 
@@ -96,6 +101,8 @@ pub fn run(config: &Config, pair: &Pair, arbitration: &Arbitration, signals: &Si
         wake: wake.clone(),
         cluster: cluster(&ground),
         standing: Arc::new(standing),
+        lender,
+        healed: Arc::new(AtomicU64::new(healed)),
     };
     let host = PairHost::new(common, Closed { ground, servers, opened });
     let tick_ns = pair.heartbeat_ns / 2;
