@@ -4,9 +4,10 @@
 use crate::node::failure::Failure;
 use headworks_io::fatal::{Reason, fatal};
 use headworks_io::{Volume, VolumeError};
-use std::os::unix::process::CommandExt as _;
+use nix::unistd::execve;
+use std::ffi::{CString, OsString};
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// (Without the prefix of settings.) Set in the environment of a process that has started over: its ready line stands on standard output already.
@@ -31,14 +32,27 @@ pub fn let_answer_out(accepted: Instant) {
 
 /// Replaces the process by itself. `settled` are settings that were picked at start and have to stay.
 pub fn start_over(settled: &[String]) -> ! {
-    let mut arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
     // A process that has started over before carries them already.
     for setting in settled.iter().filter(|setting| !std::env::args().any(|argument| argument == **setting)) {
         arguments.extend(["--set".into(), setting.into()]);
     }
+    let environment = std::env::vars_os().filter(|(name, _)| name != STARTED_OVER).chain([(STARTED_OVER.into(), "1".into())]);
+    let environment = environment.map(|(name, value)| [name, "=".into(), value].into_iter().collect());
     let program = std::env::current_exe().unwrap_or_else(|error| fatal(Reason::Kernel, format!("cannot find this program: {error}")));
-    let error = Command::new(program).args(arguments).env(STARTED_OVER, "1").exec();
+    // The standard library's exec lets SIGPIPE kill again just before it calls the kernel's: a thread that answers a client then
+    // would end the process, and nothing would come after it.
+    let replaced = execve(
+        &as_c(program.into_os_string()),
+        &arguments.into_iter().map(as_c).collect::<Vec<_>>(),
+        &environment.map(as_c).collect::<Vec<_>>(),
+    );
+    let Err(error) = replaced;
     fatal(Reason::Kernel, format!("cannot start over: {error}; start the node again"))
+}
+
+fn as_c(text: OsString) -> CString {
+    CString::new(text.into_vec()).unwrap_or_else(|error| fatal(Reason::Bug, format!("what the kernel gave has a zero byte: {error}")))
 }
 
 /// Takes the directory's lock. Behind a start over the last writes may still hold it.
