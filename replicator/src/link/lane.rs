@@ -10,7 +10,7 @@ use crate::event::{Event, Introduction};
 use crate::message::{self, End, Hello, Message};
 use crate::rejoin::{self, Lineage};
 use headworks_format::{Chain, Epoch, LaneId, PairId};
-use headworks_log::blocks;
+use headworks_log::blocks::{self, Missing};
 use headworks_log::{Blocks, Disk};
 use std::cell::{Cell, RefCell};
 
@@ -100,6 +100,8 @@ pub struct Lane<D: Disk> {
     pub reached: Option<u64>,
     /// When the log came how far.
     pub pace: Pace,
+    /// The newest block that could not be read from its segment.
+    harmed: Option<u64>,
 }
 
 impl<D: Disk> Lane<D> {
@@ -122,6 +124,7 @@ impl<D: Disk> Lane<D> {
             peer: None,
             reached: None,
             pace: Pace::default(),
+            harmed: None,
         }
     }
 
@@ -165,15 +168,20 @@ impl<D: Disk> Lane<D> {
     }
 
     /// What the asking lane would have to do. Not to be had as long as the block at the point where the two could meet is on its
-    /// way to the disk.
-    pub fn verdict(&mut self, asking: &Asking) -> Option<message::Verdict> {
+    /// way to the disk, nor when it would have to begin anew and `may_restart` says that it may not.
+    pub fn verdict(&mut self, asking: &Asking, may_restart: bool) -> Option<message::Verdict> {
         let view = self.log.view.clone();
         let (submitted, written) = (view.positions.submitted.load(), view.positions.written.load());
         if asking.end.sequence.min(submitted) > written {
             return None;
         }
         let history = self.history();
-        let start_at = blocks::first(&view).unwrap_or(self.log.end.sequence);
+        let start_at = match self.harm_for(asking.end.sequence) {
+            // It would wait for that block in vain: its log begins behind it.
+            Some(harmed) if may_restart => blocks::extents(&view).into_iter().map(|extent| extent.base).find(|base| *base > harmed)?,
+            Some(_) => return None,
+            None => blocks::first(&view).unwrap_or(self.log.end.sequence),
+        };
         let start = End { sequence: start_at, chain: self.chain_at(start_at)? };
         let (waits, this) = (Cell::new(false), RefCell::new(&mut *self));
         let verdict = rejoin::verdict(
@@ -195,8 +203,29 @@ impl<D: Disk> Lane<D> {
         if sequence == self.log.end.sequence && self.log.readers.is_none() {
             return Some(self.log.end.chain);
         }
-        // Not yet, gone, or harmed: nothing can be said of it now.
-        self.blocks.chain_at(sequence).ok()
+        match self.blocks.chain_at(sequence) {
+            Ok(chain) => Some(chain),
+            // Nothing can be said of it now.
+            Err(Missing::NotYet | Missing::Gone) => None,
+            Err(Missing::Unreadable(_)) => {
+                self.note_harm(sequence);
+                None
+            }
+        }
+    }
+
+    fn note_harm(&mut self, sequence: u64) {
+        self.harmed = self.harmed.max(Some(sequence));
+    }
+
+    /// The newest block that cannot be read, if who has everything below `end` needs it.
+    fn harm_for(&mut self, end: u64) -> Option<u64> {
+        let harmed = self.harmed?;
+        if self.blocks.read(harmed).is_ok() {
+            // It was healed, or the disk has thought better of it.
+            self.harmed = None;
+        }
+        self.harmed.filter(|harmed| end <= *harmed)
     }
 
     /// Receives and takes the next thing apart.
@@ -290,7 +319,9 @@ impl<D: Disk> Lane<D> {
             return Ok(0);
         }
         let Some(shipping) = &mut self.shipping else { return Ok(0) };
-        let (sent, shipped) = shipping.ship(connection, &self.log, &mut self.blocks)?;
+        let shipped = shipping.ship(connection, &self.log, &mut self.blocks);
+        self.harmed = self.harmed.max(shipping.harmed());
+        let (sent, shipped) = shipped?;
         self.shipped = shipped;
         if !shipping.is_within() {
             connection.flush()?;

@@ -400,7 +400,18 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
         for (connection, asking) in std::mem::take(&mut self.asking) {
             let lane = asking.lane as usize;
             let leads = matches!(self.shard.role(), Role::Primary(_));
-            let verdict = if leads { self.lanes[lane].verdict(&asking) } else { Some(Verdict::Refuse(message::Refusal::NotPrimary)) };
+            // A member in sync never begins anew; without its connection it soon is none.
+            let is_in_sync = self.shard.register().is_some_and(|register| register.in_sync(asking.from.member));
+            let verdict = match leads {
+                true => self.lanes[lane].verdict(&asking, !is_in_sync),
+                false => Some(Verdict::Refuse(message::Refusal::NotPrimary)),
+            };
+            if let Some(Verdict::Restart { from }) = verdict
+                && from.sequence > asking.end.sequence
+            {
+                let (end, from) = (asking.end.sequence, from.sequence);
+                self.host.say(&format!("lane {lane}: the other node begins anew at block {from}; those from {end} on are not to be had"));
+            }
             match verdict {
                 Some(verdict) => {
                     self.answer(connection, &asking, verdict, now_ns);

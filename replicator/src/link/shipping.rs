@@ -22,6 +22,8 @@ pub struct Shipping {
     /// After the last block that is sent.
     until: u64,
     part: Option<Part>,
+    /// Whether the next block cannot be read.
+    is_harmed: bool,
 }
 
 /// A block that is not wholly sent.
@@ -50,7 +52,7 @@ impl Shipping {
     /// From that block on, in envelopes of that epoch.
     #[must_use]
     pub fn new(epoch: Epoch, from: u64) -> Shipping {
-        Shipping { epoch, next: from, until: u64::MAX, part: None }
+        Shipping { epoch, next: from, until: u64::MAX, part: None, is_harmed: false }
     }
 
     /// That block alone.
@@ -69,6 +71,12 @@ impl Shipping {
     #[must_use]
     pub fn is_within(&self) -> bool {
         self.part.as_ref().is_some_and(|part| part.sent > 0)
+    }
+
+    /// The block that could not be read, if that is why sending ended.
+    #[must_use]
+    pub fn harmed(&self) -> Option<u64> {
+        self.is_harmed.then_some(self.next)
     }
 
     /// Sends as far as blocks and the connection go. Returns the bytes sent and why it ended.
@@ -93,7 +101,10 @@ impl Shipping {
                 Ok(sent) => sent?,
                 Err(Missing::NotYet) => return Ok((total, Shipped::Waits)),
                 Err(Missing::Gone) => return Err(Lost::given_up(format!("block {} was given back by retention", self.next))),
-                Err(Missing::Unreadable(why)) => return Err(Lost::given_up(why)),
+                Err(Missing::Unreadable(why)) => {
+                    self.is_harmed = true;
+                    return Err(Lost::given_up(why));
+                }
             };
             total += sent;
         }

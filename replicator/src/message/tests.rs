@@ -256,5 +256,8 @@ fn a_history_is_bounded_and_in_order() {
 fn bytes_are_frozen() {
     let sample = sample();
     let found: Vec<u32> = messages(&sample).iter().map(|message| headworks_format::checksum::crc32c(&encoded(message))).collect();
-    assert_eq!(found, [2495160576, 2175759232, 1815394175, 4126736562, 451990173, 934056435, 1524433829, 4170537049, 2226829032, 1985694665]);
+    assert_eq!(
+        found,
+        [2495160576, 2175759232, 1815394175, 4126736562, 451990173, 934056435, 1524433829, 4170537049, 2226829032, 1985694665]
+    );
 }

@@ -147,10 +147,13 @@ pub struct Assembly {
     /// Slots of a ring.
     pub slots: usize,
     /// Who writes what is healed, and what is to be; in a pair.
-    pub healing: Option<(Mender, mpsc::Receiver<Harmed>)>,
+    pub healing: Option<ToHeal>,
     /// Whom the gateway tells of it.
     pub healer: Option<Healer>,
 }
+
+/// Who writes what is healed, and the places that are to be.
+pub type ToHeal = (Mender, mpsc::Receiver<Harmed>);
 
 /// What the lanes are joined for.
 pub struct Joining {
@@ -314,7 +317,7 @@ fn wire(config: &Config, parts: Parts) -> Result<Assembly, Failure> {
 }
 
 /// The way from a reader that stumbles to the thread that writes; on a single node nobody has a copy.
-fn mended(is_pair: bool) -> (Option<Mends>, Option<(Mender, mpsc::Receiver<Harmed>)>, Option<Healer>) {
+fn mended(is_pair: bool) -> (Option<Mends>, Option<ToHeal>, Option<Healer>) {
     if !is_pair {
         return (None, None, None);
     }

@@ -2,7 +2,7 @@
 
 use crate::harness::alone;
 use crate::harness::wait;
-use crate::rig::Pair;
+use crate::rig::{Pair, Stand};
 
 #[test]
 fn blocks_that_rot_under_a_running_primary_are_healed_before_a_consumer_sees_it() {
@@ -22,6 +22,29 @@ fn blocks_that_rot_under_a_running_primary_are_healed_before_a_consumer_sees_it(
     let healed = pair.node(leader).status().0["holes"]["healed"].as_u64();
     assert!(healed > Some(0), "{healed:?} blocks were healed: {}", pair.said(leader));
     pair.stop();
+}
+
+#[test]
+fn a_standby_with_a_new_disk_gets_in_sync_behind_what_its_primary_cannot_read_any_more() {
+    let _alone = alone();
+    let mut pair = Pair::start();
+    let load = pair.load();
+    pair.more_at(0);
+    pair.more_at(0);
+    pair.end(load);
+    pair.kill(1);
+    pair.kill(0);
+    pair.rot(0);
+    pair.wipe(1);
+    pair.begin(0);
+    pair.await_stand("who led leads again", 0, |stand| matches!(stand, Stand::Leads(..)));
+    pair.begin(1);
+    assert_eq!(pair.in_sync().0, 0, "nothing but the standby's disk is new");
+    let load = pair.load();
+    pair.more_at(0);
+    let (ledger, said) = (pair.end(load), pair.said(0));
+    assert!(said.contains("is lost: block ") && said.contains("begins anew at block "), "{said}");
+    pair.account(1, &ledger);
 }
 
 #[test]
