@@ -11,8 +11,9 @@
 //!                      └─no answer──► unknown ──read v+1…, or the same swap answered──► known
 //! ```
 //!
-//! It refuses a register that goes back: a version below one that was seen, a blank one, or another arbiter than before
-//! freezes it, and nothing is swapped any more.
+//! It refuses a register that goes back: a version below one that was seen, a blank one, another content of a version that is
+//! known, or another arbiter than before freezes it, and nothing is swapped any more. That ends when the arbiter that is known
+//! answers with a version that is not below any seen: what was put aside is there again.
 
 use crate::event::{Effect, Freeze, Kept, Read, SwapEnd};
 use crate::register::{Member, Register, Swap, version_of};
@@ -49,6 +50,8 @@ pub(crate) struct Tracker {
     busy: Busy,
     unknown: Option<Swap>,
     frozen: Option<Freeze>,
+    /// Whether it was answered last time.
+    answers: bool,
 }
 
 impl Tracker {
@@ -62,6 +65,7 @@ impl Tracker {
             busy: Busy::Idle,
             unknown: None,
             frozen: None,
+            answers: false,
         }
     }
 
@@ -90,6 +94,11 @@ impl Tracker {
     /// Whether a swap may be begun: nothing is under way or unknown, and the register is trusted.
     pub(crate) fn is_settled(&self) -> bool {
         self.busy == Busy::Idle && self.unknown.is_none() && self.frozen.is_none() && self.was_read
+    }
+
+    /// Whether what is asked now is likely to be answered: the last question was.
+    pub(crate) fn answers(&self) -> bool {
+        self.answers
     }
 
     /// Whether a swap is under way or unknown.
@@ -147,11 +156,12 @@ impl Tracker {
             return Ok(());
         }
         self.busy = Busy::Idle;
+        self.answers = false;
         let Read::Found { arbiter, register } = read else { return Ok(()) };
         if self.arbiter != 0 && arbiter != self.arbiter {
             return self.freeze(Freeze::OtherArbiter);
         }
-        self.arbiter = arbiter;
+        (self.arbiter, self.answers) = (arbiter, true);
         self.see(register)
     }
 
@@ -162,6 +172,7 @@ impl Tracker {
     pub(crate) fn on_swap_ended(&mut self, end: SwapEnd) -> Result<Ended, Freeze> {
         let Busy::Swapping(swap) = self.busy else { return Ok(Ended::Unknown) };
         self.busy = Busy::Idle;
+        self.answers = end != SwapEnd::Unknown;
         match end {
             SwapEnd::Swapped => {
                 self.see(Some(swap.register))?;
@@ -181,10 +192,12 @@ impl Tracker {
 
     fn see(&mut self, found: Option<Register>) -> Result<(), Freeze> {
         let version = version_of(found.as_ref());
-        if version < self.version_max {
+        // A version has one content. Another one says that the arbiter went back and came as far by another way.
+        let is_another = self.known.is_some() && version == version_of(self.known.as_ref()) && found != self.known;
+        if version < self.version_max || is_another {
             return self.freeze(Freeze::Regressed { seen: self.version_max, found: version });
         }
-        self.version_max = version;
+        (self.version_max, self.frozen) = (version, None);
         (self.known, self.was_read) = (found, true);
         // Without the second half of rule 5 a look at the old version is taken for the swap's end.
         if self.unknown.is_some_and(|swap| swap.expected < version || !self.rules.unknown()) {

@@ -301,14 +301,14 @@ pub enum Halt {
     EpochsEnd,
 }
 
-/// Why the register is not trusted any more. Nothing is changed until an operator has looked; what both nodes have, flows.
+/// Why the register is not trusted. Nothing is changed until the one that is known is there again; what both nodes have, flows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Freeze {
     /// Its version is lower than one that was seen.
     Regressed {
         /// Highest version seen.
         seen: u64,
-        /// Version found, 0 for a blank register.
+        /// Version found, 0 for a blank register; the one seen if that has another content now.
         found: u64,
     },
     /// It comes from another arbiter than the one known.
@@ -326,6 +326,8 @@ pub enum Note {
     Stalled,
     /// The register is not trusted.
     Frozen(Freeze),
+    /// It is trusted again.
+    Trusted,
     /// A handover was asked for and is not possible now.
     NoHandover,
     /// A handover took too long and was taken back.

@@ -454,14 +454,16 @@ impl Shard {
 
     // Handing over.
 
-    /// Begins a planned handover, if the standby in sync can take it.
+    /// Begins a planned handover, if the standby in sync can take it, and the arbiter answers: without it the standby could not lead,
+    /// and this node could not take the lead back.
     pub(crate) fn hand_over(&mut self, now_ns: u64) {
         let until_ns = now_ns.saturating_add(self.settings.handover_ns);
-        let (settled, standby) = (self.tracker.is_settled(), self.tracker.known().and_then(|register| register.standby));
+        let can_swap = self.tracker.is_settled() && self.tracker.answers();
+        let standby = self.tracker.known().and_then(|register| register.standby);
         let auto = self.tracker.known().is_some_and(|register| register.mode == Mode::Auto);
         let Some(primary) = self.primary() else { return self.note(Note::NoHandover) };
         let ready = standby.and_then(|member| primary.peer(member)).is_some_and(Peer::is_up);
-        if !settled || !ready || !auto || primary.handing.is_some() {
+        if !can_swap || !ready || !auto || primary.handing.is_some() {
             return self.note(Note::NoHandover);
         }
         primary.handing = Some(Handing { until_ns, stopped: false, sent: false });

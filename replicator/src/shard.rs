@@ -333,7 +333,11 @@ impl Shard {
     }
 
     fn on_register_read(&mut self, now_ns: u64, read: Read) {
+        let was_frozen = self.tracker.frozen().is_some();
         let seen = self.tracker.on_read(read);
+        if was_frozen && self.tracker.frozen().is_none() {
+            self.note(Note::Trusted);
+        }
         if read == Read::Unreachable {
             return self.on_unreachable();
         }

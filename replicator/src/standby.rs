@@ -319,10 +319,19 @@ impl Shard {
     pub(crate) fn tick_standby(&mut self, now_ns: u64) {
         let patience = self.settings.detect_ns.saturating_add(self.settings.holdoff_ns);
         let Some(standby) = self.standby() else { return };
-        if now_ns.saturating_sub(standby.heard_ns) >= patience {
-            standby.heard_ns = now_ns;
-            self.bid();
+        if now_ns.saturating_sub(standby.heard_ns) < patience {
+            return;
         }
+        standby.heard_ns = now_ns;
+        // A connection over which nothing came would not bring anything for seconds after the network has healed: what was lost is sent
+        // again at intervals that double. A new one begins at once.
+        // Who has only asked is left its connection: an answer may take longer than a heartbeat.
+        for lane in 0..self.settings.lanes {
+            if self.follows(lane).is_some() {
+                self.unlink(lane, Close::Silent);
+            }
+        }
+        self.bid();
     }
 
     /// Wants to be primary: looks at the register first.

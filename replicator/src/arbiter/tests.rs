@@ -81,7 +81,7 @@ fn an_unknown_registration_keeps_the_new_member_counted() {
 }
 
 #[test]
-fn a_register_that_goes_back_freezes_once_and_for_good() {
+fn a_register_that_goes_back_freezes_until_it_is_as_it_was_known() {
     let mut tracker = tracker();
     tracker.read();
     assert_eq!(tracker.on_read(read(register(3, None))), Err(Freeze::Regressed { seen: 5, found: 3 }));
@@ -89,6 +89,12 @@ fn a_register_that_goes_back_freezes_once_and_for_good() {
     assert_eq!(tracker.on_read(read(register(3, None))), Ok(()), "said once");
     assert!(!tracker.is_settled() && tracker.retry().is_none());
     assert_eq!(tracker.known(), Some(&register(5, Some(PEER))), "what was known stays");
+    tracker.read();
+    assert_eq!(tracker.on_read(read(register(5, None))), Ok(()), "another one of that version");
+    assert!(tracker.frozen().is_some());
+    tracker.read();
+    assert_eq!(tracker.on_read(read(register(5, Some(PEER)))), Ok(()));
+    assert!(tracker.is_settled() && tracker.frozen().is_none());
     let mut kept = Tracker::new(Rules::ALL, &Kept { register_version: 5, ..Kept::default() });
     kept.read();
     assert_eq!(kept.on_read(read(register(4, None))), Err(Freeze::Regressed { seen: 5, found: 4 }), "through a restart");

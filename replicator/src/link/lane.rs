@@ -82,6 +82,8 @@ pub struct Lane<D: Disk> {
     pub connection: Option<Connection>,
     /// Tries to get one.
     pub dialling: Dialling,
+    /// On a standby: since when it has asked on its connection and was not answered yet.
+    pub asked_ns: Option<u64>,
     /// On a primary: what is sent.
     pub shipping: Option<Shipping>,
     /// On a standby with an open log: where blocks go.
@@ -115,6 +117,7 @@ impl<D: Disk> Lane<D> {
             blocks,
             connection: None,
             dialling: Dialling::default(),
+            asked_ns: None,
             shipping: None,
             receiving: None,
             is_wanted_open: false,
@@ -146,6 +149,7 @@ impl<D: Disk> Lane<D> {
     /// Closes its connection.
     pub fn hang_up(&mut self) {
         self.connection = None;
+        self.asked_ns = None;
         self.shipping = None;
         self.peer = None;
         if let Some(receiving) = &mut self.receiving {
@@ -157,6 +161,13 @@ impl<D: Disk> Lane<D> {
     pub fn take(&mut self, connection: Connection) {
         self.hang_up();
         self.connection = Some(connection);
+    }
+
+    /// Whether everything below that block is in the log, and can be read back. What was accepted and is on its way through the ring has no
+    /// chain that could be compared yet, and its epoch may be missing in the history: a verdict on such a log would be on another one.
+    #[must_use]
+    pub fn holds_through(&self, end: u64) -> bool {
+        self.log.readers.is_none() || self.log.view.positions.written.load() >= end
     }
 
     /// Its epochs with the first block of each.
@@ -353,3 +364,6 @@ fn is_block(received: &[u8]) -> bool {
     const KIND_APPEND: u8 = 3;
     received.get(KIND_AT) == Some(&KIND_APPEND)
 }
+
+#[cfg(test)]
+mod tests;

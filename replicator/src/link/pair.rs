@@ -25,7 +25,7 @@ use super::shipping::Shipping;
 use crate::event::{Effect, Event, Outbound, Read, StartOver, SwapEnd};
 use crate::message::{self, Fetch, Message, Verdict};
 use crate::shard::{Role, Shard};
-use crate::witness::{Answered, Outcome};
+use crate::witness::{Answered, Denied, Outcome, Unreachable};
 use headworks_format::{Epoch, PairId};
 use headworks_io::{Clock, Wake};
 use std::collections::VecDeque;
@@ -37,6 +37,8 @@ const STRANGERS_MAX: usize = 128;
 const STRANGER_NS_MAX: u64 = 2_000_000_000;
 /// How long a node that stands by looks for a primary before it opens its lanes by itself.
 const ALONE_NS: u64 = 1_500_000_000;
+/// How long a node that stands by waits for the answer to what it asked before it asks again on another connection.
+const ANSWER_NS_MAX: u64 = 1_000_000_000;
 /// Blocks and messages of one lane that are taken before others have their turn.
 const TAKEN_MAX: usize = 64;
 
@@ -353,6 +355,8 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
         for (mut connection, since_ns) in std::mem::take(&mut self.strangers) {
             match said(&mut connection) {
                 Ok(Some(First::Asks(asking))) if (asking.lane as usize) < self.lanes.len() => {
+                    // Who asks again has given up the connection on which it asked before.
+                    self.asking.retain(|(_, before)| before.lane != asking.lane || before.from.member != asking.from.member);
                     self.asking.push((connection, asking));
                     done += 1;
                 }
@@ -448,13 +452,20 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
 
     fn dial(&mut self, now_ns: u64) {
         for at in 0..self.lanes.len() {
+            let lane = u32::try_from(at).expect("at most 64 lanes");
             if self.lanes[at].connection.is_some() {
+                if self.lanes[at].asked_ns.is_some_and(|asked_ns| now_ns.saturating_sub(asked_ns) >= ANSWER_NS_MAX) {
+                    self.lose(at, &Lost::given_up("no answer to what was asked"), now_ns);
+                }
+                continue;
+            }
+            if !self.lanes[at].holds_through(self.shard.lane(lane).end.sequence) {
                 continue;
             }
             if let Some(connection) = self.lanes[at].dialling.step(self.peer, now_ns) {
                 self.lanes[at].take(connection);
+                self.lanes[at].asked_ns = Some(now_ns);
                 self.heard_ns = now_ns;
-                let lane = u32::try_from(at).expect("at most 64 lanes");
                 self.on(now_ns, Event::LinkUp { lane });
             }
         }
@@ -476,6 +487,7 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
             match brought {
                 Brought::Event(event) => self.on(now_ns, event),
                 Brought::Answer { event, peer } => {
+                    self.lanes[at].asked_ns = None;
                     self.host.met(peer);
                     let event = self.with_own_chain(at, event);
                     self.on(now_ns, event);
@@ -581,6 +593,8 @@ fn event_of(answered: &Answered, swaps: bool) -> Event {
         Outcome::Unknown => Event::SwapEnded(SwapEnd::Unknown),
         // Nothing was sent; to the machine it is the same as a swap of which nobody knows, and it sends that again.
         Outcome::Unreachable(_) if swaps => Event::SwapEnded(SwapEnd::Unknown),
+        // It names itself, and says no more: that there is another one in the place of the one that was meant.
+        Outcome::Unreachable(Unreachable::Denied(Denied::OtherWitness)) => Event::RegisterRead(Read::Found { arbiter, register: None }),
         Outcome::Unreachable(_) => Event::RegisterRead(Read::Unreachable),
     }
 }

@@ -112,6 +112,8 @@ struct Connection {
     /// The peer has gone, or is to go.
     over: bool,
     why: Option<Closed>,
+    /// Why it was denied something last: said once, since a node goes on asking many times a second.
+    denied: Option<Denied>,
 }
 
 /// See the module.
@@ -219,7 +221,17 @@ impl Server {
             return (self.tell)(Event::Closed { why: Closed::TooMany, peer, closed: self.closed });
         }
         let (received, unsent, watches) = (Vec::new(), Vec::new(), Vec::new());
-        self.connections.push(Connection { stream, peer, received, unsent, watches, heard_ns: now_ns, over: false, why: None });
+        self.connections.push(Connection {
+            stream,
+            peer,
+            received,
+            unsent,
+            watches,
+            heard_ns: now_ns,
+            over: false,
+            why: None,
+            denied: None,
+        });
     }
 
     /// Takes what has come, and answers every whole request of it.
@@ -281,7 +293,9 @@ impl Server {
 
     fn say(&mut self, at: usize, id: u64, says: Result<Says, Denied>) {
         let connection = &mut self.connections[at];
-        if let Err(why) = says {
+        if let Err(why) = says
+            && connection.denied.replace(why) != Some(why)
+        {
             (self.tell)(Event::Denied { why, peer: connection.peer });
         }
         connection.say(&Answer { id, witness: self.file.incarnation(), says: says.unwrap_or_else(Says::Denied) });

@@ -13,10 +13,25 @@ fn a_reset_link_promotes_at_once_and_silence_after_the_primary_had_its_chance() 
     rig.now_ns = 3 * DETECT_NS - 1;
     assert_eq!(rig.tell(Event::Tick), []);
     rig.now_ns += 1;
-    assert_eq!(rig.tell(Event::Tick), [Effect::Read]);
+    assert_eq!(rig.tell(Event::Tick).last(), Some(&Effect::Read));
     let mut rig = paired();
     rig.now_ns = DETECT_NS;
     assert!(swap_of(&rig.tell(Event::Tick)).is_some(), "a primary that lives drops the standby first");
+}
+
+#[test]
+fn a_standby_that_hears_nothing_gives_its_connections_up_and_follows_on_new_ones() {
+    let mut rig = following();
+    rig.now_ns = 3 * DETECT_NS;
+    let silent = |lane| Effect::CloseLink { lane, why: Close::Silent };
+    assert_eq!(rig.tell(Event::Tick), [silent(0), silent(1), Effect::Read]);
+    rig.tell(found(register(8, 4, PEER, None)));
+    rig.now_ns *= 2;
+    assert_eq!(rig.tell(Event::Tick), [Effect::Read], "what is closed is not closed again");
+    rig.tell(found(register(8, 4, PEER, None)));
+    assert_eq!(rig.tell(Event::LinkUp { lane: 0 }), [Effect::Send { lane: 0, message: Outbound::Hello }]);
+    rig.tell(welcome(0, 4, Verdict::Follow { from: end(3) }, None));
+    assert_eq!(rig.shard.asks_or_follows(0), Some(Epoch(4)));
 }
 
 #[test]

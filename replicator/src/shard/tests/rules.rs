@@ -314,6 +314,49 @@ fn rule_12_a_register_that_goes_back_or_comes_from_another_arbiter_freezes() {
 }
 
 #[test]
+fn rule_12_a_freeze_ends_when_the_register_that_was_known_is_there_again() {
+    let known = register(8, 5, ME, Some(PEER));
+    let other = Event::RegisterRead(Read::Found { arbiter: 8, register: None });
+    let forked = found(register(8, 5, ME, None));
+    let again = |rig: &mut Rig, event: Event| {
+        rig.now_ns += 2_000;
+        rig.tell(Event::HeartbeatAck { lane: 0, epoch: Epoch(5) });
+        rig.tell(Event::HeartbeatAck { lane: 1, epoch: Epoch(5) });
+        rig.tell(Event::Tick);
+        rig.tell(event)
+    };
+    for event in [found(register(7, 4, ME, Some(PEER))), other, forked] {
+        let mut rig = paired();
+        assert!(matches!(again(&mut rig, event.clone())[..], [Effect::Note(Note::Frozen(_))]));
+        assert_eq!(again(&mut rig, event), [], "said once");
+        assert!(again(&mut rig, found(known)).contains(&Effect::Note(Note::Trusted)));
+        assert_eq!(rig.shard.frozen(), None);
+        assert!(swap_of(&rig.tell(Event::LinkLost { lane: 0, reset: true })).is_some(), "and changes are made again");
+    }
+}
+
+#[test]
+fn rule_12_without_the_arbiter_nothing_is_handed_over() {
+    let mut rig = paired();
+    rig.now_ns = 2_000;
+    for lane in 0..2 {
+        rig.tell(Event::HeartbeatAck { lane, epoch: Epoch(5) });
+    }
+    rig.tell(Event::Tick);
+    rig.tell(Event::RegisterRead(Read::Unreachable));
+    for event in [Event::DiskSlow, Event::Order(Order::Switchover)] {
+        assert_eq!(rig.tell(event), [Effect::Note(Note::NoHandover)], "the intake goes on");
+    }
+    rig.now_ns = 4_000;
+    for lane in 0..2 {
+        rig.tell(Event::HeartbeatAck { lane, epoch: Epoch(5) });
+    }
+    rig.tell(Event::Tick);
+    rig.tell(found(register(8, 5, ME, Some(PEER))));
+    assert_eq!(rig.tell(Event::Order(Order::Switchover)), [Effect::StopIntake], "it answers again");
+}
+
+#[test]
 fn rule_13_a_storage_fault_is_written_down_and_ends_the_node() {
     for mut rig in [paired(), following()] {
         let effects = rig.tell(Event::StorageFault);
