@@ -3,7 +3,8 @@
 //! ```text
 //! headworks [run] [--config FILE] [--data DIR] [--set section.key=value]...
 //! headworks check-config FILE | status | verify DIR | cat DIR --stream S | witness --data DIR --listen ADDR
-//! headworks pair status | switchover | promote --confirm-fenced NAME | rejoin | version
+//! headworks pair status | switchover | promote --confirm-fenced NAME | rejoin
+//! headworks drill list | drill run --scenario NAME --report FILE | version
 //! ```
 //! Without a command the appliance runs. A line that cannot be understood ends with code 2; values of settings are judged later, by the
 //! configuration, with code 78.
@@ -111,6 +112,17 @@ with the primary's again; what the primary does not have goes to quarantine.
 Examples:
   headworks pair rejoin --data /var/lib/headworks";
 
+const DRILL_EXAMPLES: &str = "\
+Makes a pair of its own, with a witness, in network namespaces (root), puts
+load on it, does what the scenario says, and judges: exit code 1 if a single
+promise was broken. `headworks-loadgen` must lie beside this program.
+
+Examples:
+  headworks drill list
+  headworks drill run --scenario kill-primary --report drill.json
+  headworks drill run --scenario partition --count 30 --report drill.json
+  headworks drill run --scenario kill-standby --loopback --report drill.json";
+
 /// Ingests streams of packets durably and serves them to Kafka clients.
 #[derive(Debug, Parser)]
 #[command(name = "headworks", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
@@ -152,6 +164,9 @@ pub enum Command {
     /// Keep the registers of pairs: the arbiter, on a host of its own
     #[command(after_help = WITNESS_EXAMPLES)]
     Witness(WitnessArgs),
+    /// Rehearse failures on a real pair that is made for it
+    #[command(after_help = DRILL_EXAMPLES)]
+    Drill(DrillArgs),
     /// Print the version
     Version(VersionArgs),
 }
@@ -283,6 +298,59 @@ pub struct WitnessArgs {
     /// Address that the nodes connect to; port 0 picks a free one
     #[arg(long, value_name = "ADDR")]
     pub listen: SocketAddr,
+}
+
+/// `drill`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct DrillArgs {
+    #[command(subcommand)]
+    #[allow(missing_docs, reason = "a comment here would become the help of the command")]
+    pub command: DrillCommand,
+}
+
+/// What to do with drills.
+#[derive(Clone, Debug, Subcommand)]
+pub enum DrillCommand {
+    /// Print every scenario with one line
+    List,
+    /// Carry a scenario out
+    #[command(after_help = DRILL_EXAMPLES)]
+    Run(DrillRunArgs),
+}
+
+/// `drill run`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct DrillRunArgs {
+    /// The scenario; `headworks drill list` names them
+    #[arg(long, value_name = "NAME")]
+    pub scenario: String,
+    /// Where every run goes, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub report: PathBuf,
+    /// Runs, one after the other on the same pair
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub count: u32,
+    /// Only this course of the scenario; its courses in turn unless given
+    #[arg(long, value_name = "NAME")]
+    pub course: Option<String>,
+    /// Keep logs and data in any case; they stay by themselves when a promise was broken
+    #[arg(long)]
+    pub keep: bool,
+    /// Records a second that clients send with acks = all (2000, 2k)
+    #[arg(long, value_name = "N", default_value = "2k")]
+    pub rate: String,
+    /// What the moments of causes are drawn from; another one each time unless given
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Where the drill makes its own directory; the system's for temporary files unless given
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Without namespaces and root, on addresses of loopback
+    #[arg(long)]
+    pub loopback: bool,
+    /// One setting of both nodes
+    #[arg(long, value_name = "SECTION.KEY=VALUE", value_parser = assignment)]
+    pub set: Vec<String>,
 }
 
 /// `version`.

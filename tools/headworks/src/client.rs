@@ -15,9 +15,16 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// # Errors
 /// No node answers there.
 pub fn get(address: SocketAddr, path: &str) -> Result<Value, Failure> {
-    let (_, body) =
-        exchange(address, &format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")).map_err(|error| none(address, path, &error))?;
-    parse(address, &body)
+    parse(address, &text_at(address, path)?)
+}
+
+/// The same, as it stands there.
+///
+/// # Errors
+/// No node answers there.
+pub fn text_at(address: SocketAddr, path: &str) -> Result<String, Failure> {
+    let answer = exchange(address, &format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n"));
+    answer.map(|(_, body)| body).map_err(|error| none(address, path, &error))
 }
 
 /// The same, where the node may just not be there.

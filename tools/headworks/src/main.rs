@@ -8,6 +8,7 @@ mod cat;
 mod check_config;
 mod client;
 mod config;
+mod drill;
 mod node;
 mod offline;
 mod pair;
@@ -47,6 +48,7 @@ fn carry_out(command: Command) -> Result<ExitCode, Failure> {
         Command::Cat(cat) => cat::run(&cat).map(answer),
         Command::Pair(args) => pair::run(&args.command).map(answer),
         Command::Witness(args) => witness::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Drill(args) => drill::drill(&args.command).map(answer),
         Command::Version(version) => {
             print_version(version.verbose);
             Ok(ExitCode::SUCCESS)

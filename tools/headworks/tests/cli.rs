@@ -20,7 +20,7 @@ stream = \"events\"
 ";
 
 /// The commands of this release, each of them in `--help` and no other.
-const COMMANDS: [&str; 8] = ["run", "check-config", "status", "verify", "cat", "pair", "witness", "version"];
+const COMMANDS: [&str; 9] = ["run", "check-config", "status", "verify", "cat", "pair", "witness", "drill", "version"];
 
 /// Runs the binary with nothing in its environment but `variables`.
 fn headworks(arguments: &[&str], variables: &[(&str, &str)]) -> Output {

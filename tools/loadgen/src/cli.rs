@@ -77,6 +77,13 @@ Examples:
 
 Exits 0 only if every packet sent is stored once or counted by the appliance under a named cause.";
 
+const DIGEST_EXAMPLES: &str = "\
+Examples:
+  Before and after a failover, with the same file:
+    headworks-loadgen digest --bootstrap 10.0.0.1:9092,10.0.0.2:9092 --topic orders --file orders.sums
+
+Exits 0 only if every offset holds what it held at every call before.";
+
 /// Sends packets that can be told apart, and checks what became of each.
 #[derive(Debug, Parser)]
 #[command(name = "headworks-loadgen", version, about, after_help = EXAMPLES)]
@@ -101,6 +108,9 @@ pub enum Command {
     /// Read the topic back and account for every packet of a run
     #[command(after_help = VERIFY_EXAMPLES)]
     Verify(Verify),
+    /// Compare what every offset of a topic holds with what it held at earlier calls
+    #[command(after_help = DIGEST_EXAMPLES)]
+    Digest(Digest),
 }
 
 /// How to print the result.
@@ -242,6 +252,20 @@ pub struct Verify {
     pub output: Output,
 }
 
+/// Options of `digest`.
+#[derive(Debug, Args)]
+pub struct Digest {
+    /// Kafka servers, host and port, with commas between several
+    #[arg(long, value_name = "ADDR,...", value_delimiter = ',', required = true, value_parser = server)]
+    pub bootstrap: Vec<String>,
+    /// The topic
+    #[arg(long, value_name = "TOPIC", default_value = "events")]
+    pub topic: String,
+    /// A line for each offset ever seen; made at the first call, and only added to
+    #[arg(long, value_name = "FILE")]
+    pub file: PathBuf,
+}
+
 /// A host and port, looked up each time that it is connected to.
 fn server(text: &str) -> Result<String, String> {
     let port = text.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
@@ -284,6 +308,7 @@ mod tests {
             "x kafka --target 127.0.0.1:9092,[::1]:9093 --rate max --size 512 --count 9 --sources 4 --topic t \
              --acks all --linger 0ms --batch 1MiB --request-timeout 1s --ledger f -o json --http 127.0.0.1:9600",
             "x verify --bootstrap a:9092,b:9092 --http 127.0.0.1:9600 --ledger f",
+            "x digest --bootstrap a:9092,b:9092 --topic t --file f",
         ] {
             Cli::try_parse_from(line.split_whitespace()).unwrap();
         }

@@ -8,6 +8,7 @@
 //!  journal   keeps it ahead of the sender       ┘
 //!  udp, tcp, producer  send          verify      reads back and judges
 //!  appliance its ledger over HTTP    kafka       its topics, and the wire
+//!  digest    whether an offset ever held anything else
 //! ```
 //!
 //! It links no crate of the engine: what checks the appliance shares no code with it.
@@ -20,6 +21,7 @@
 mod appliance;
 mod cli;
 mod clock;
+mod digest;
 mod journal;
 mod kafka;
 mod ledger;
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Command::Tcp(options) => tcp(options),
         Command::Kafka(options) => kafka(options),
         Command::Verify(options) => verify(options),
+        Command::Digest(options) => digest(options),
     };
     done.unwrap_or_else(|reason| {
         eprintln!("error: {reason}");
@@ -119,6 +122,14 @@ fn verify(options: cli::Verify) -> Result<ExitCode, String> {
         Output::Json => print(&json(&findings))?,
     }
     Ok(if findings.balanced { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// `digest`: 0 only if every offset holds what it ever held.
+fn digest(options: cli::Digest) -> Result<ExitCode, String> {
+    let cli::Digest { bootstrap, topic, file } = options;
+    let digest = digest::digest(&digest::Question { bootstrap, topic, file })?;
+    print(&json(&digest))?;
+    Ok(if digest.is_constant() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn json(result: &impl Serialize) -> String {

@@ -6,9 +6,11 @@
 //! harm      a bad disk under one of them
 //! operated  a pair as an operator has it: looked at over HTTP and ordered by `headworks pair`
 //! operation what is seen, what is ordered, what is refused
+//! drills    `headworks drill` in network namespaces, a few runs of some scenarios, and how it ends
 //! ```
 //! After every loss: nothing acknowledged is missing, nothing is there twice, both nodes hold the same records, and both directories are clean.
 
+mod drills;
 mod harm;
 #[path = "../harness/mod.rs"]
 mod harness;

@@ -44,6 +44,14 @@ pub struct Extent {
     leader: i32,
 }
 
+#[cfg(test)]
+impl Extent {
+    /// Of a partition whose leader is of no matter.
+    pub fn new(partition: i32, log_start: i64, high_watermark: i64) -> Self {
+        Self { partition, log_start, high_watermark, leader: 0 }
+    }
+}
+
 /// What reading comes upon.
 #[derive(Debug)]
 pub enum Found<'a> {
