@@ -61,9 +61,20 @@ fn direct_file(file: File, direct: bool) -> DirectFile {
 /// # Panics
 /// When the buffer is shorter than `bytes`.
 pub fn read_at(file: &impl AsFd, buffer: &mut AlignedBuffer, offset: u64, bytes: usize) -> io::Result<()> {
+    if read_up_to(file, buffer, offset, bytes)? == bytes { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+}
+
+/// Reads `bytes` bytes from `offset` into the front of the buffer, or as many as there are before the end of the file; how many.
+///
+/// # Errors
+/// The read's own.
+///
+/// # Panics
+/// When the buffer is shorter than `bytes`.
+pub fn read_up_to(file: &impl AsFd, buffer: &mut AlignedBuffer, offset: u64, bytes: usize) -> io::Result<usize> {
     assert!(bytes <= buffer.len(), "{bytes} bytes into a buffer of {}", buffer.len());
     let descriptor = file.as_fd().as_raw_fd();
-    transfer(offset, bytes, io::ErrorKind::UnexpectedEof, |done, position| {
+    transfer(offset, bytes, |done, position| {
         let rest = &mut buffer[done..bytes];
         // SAFETY: `rest` is writable memory of the length passed, borrowed exclusively for the length of the call, and
         // the descriptor is borrowed open.
@@ -81,22 +92,24 @@ pub fn read_at(file: &impl AsFd, buffer: &mut AlignedBuffer, offset: u64, bytes:
 pub fn write_at(file: &impl AsFd, buffer: &AlignedBuffer, offset: u64, bytes: usize) -> io::Result<()> {
     assert!(bytes <= buffer.len(), "{bytes} bytes from a buffer of {}", buffer.len());
     let descriptor = file.as_fd().as_raw_fd();
-    transfer(offset, bytes, io::ErrorKind::WriteZero, |done, position| {
+    let written = transfer(offset, bytes, |done, position| {
         let rest = &buffer[done..bytes];
         // SAFETY: `rest` is readable memory of the length passed, borrowed for the length of the call, and the
         // descriptor is borrowed open.
         unsafe { libc::pwrite(descriptor, rest.as_ptr().cast(), rest.len(), position) }
-    })
+    })?;
+    if written == bytes { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
 }
 
-/// Goes on until everything is transferred; each round moves at least one byte or ends, so it is bounded by `bytes`.
-fn transfer(offset: u64, bytes: usize, at_zero: io::ErrorKind, mut step: impl FnMut(usize, libc::off_t) -> isize) -> io::Result<()> {
+/// Goes on until everything is transferred, or nothing more is; each round moves at least one byte or ends, so it is bounded by `bytes`.
+/// How much was.
+fn transfer(offset: u64, bytes: usize, mut step: impl FnMut(usize, libc::off_t) -> isize) -> io::Result<usize> {
     let mut done = 0;
     while done < bytes {
         let position = offset.checked_add(done as u64).and_then(|position| libc::off_t::try_from(position).ok());
         let position = position.ok_or(io::ErrorKind::InvalidInput)?;
         match usize::try_from(step(done, position)) {
-            Ok(0) => return Err(at_zero.into()),
+            Ok(0) => break,
             Ok(moved) => done += moved,
             Err(_) => {
                 let error = io::Error::last_os_error();
@@ -106,7 +119,7 @@ fn transfer(offset: u64, bytes: usize, at_zero: io::ErrorKind, mut step: impl Fn
             }
         }
     }
-    Ok(())
+    Ok(done)
 }
 
 /// Makes a file's data durable, with the size that is needed to read it back.

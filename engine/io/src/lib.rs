@@ -50,7 +50,7 @@ pub use arrivals::ArrivalFilter;
 pub use buffers::ReceiveBuffers;
 pub use clock::Clock;
 pub use completion::{BufferId, Completion, Token};
-pub use files::{DirectFile, DirectIo, read_at, write_at};
+pub use files::{DirectFile, DirectIo, read_at, read_up_to, write_at};
 pub use idle::{Idle, Policy, Step};
 pub use pages::{PageId, Pages};
 pub use received::{ReceiveError, Received, Source};

@@ -122,11 +122,7 @@ impl Disk for LaneDisk {
     fn read(&self, file: FileNumber, position: u64, bytes: usize, into: &mut AlignedBuffer) -> Result<usize, DiskError> {
         let fail = |error: io::Error| explain("read", &file.to_string(), &error);
         let segment = self.segment(file).map_err(fail)?;
-        match files::read_at(&segment.fd, into, position, bytes) {
-            Ok(()) => Ok(bytes),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
-            Err(error) => Err(fail(error)),
-        }
+        files::read_up_to(&segment.fd, into, position, bytes).map_err(fail)
     }
 
     fn read_sidecar(&self, file: FileNumber) -> Result<Option<Vec<u8>>, DiskError> {

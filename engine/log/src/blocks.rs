@@ -1,7 +1,8 @@
 //! Whole blocks by number, read from segment files: for who ships them when they have left the ring, and for who compares two logs.
 //!
-//! Reads go front to back: a reader remembers where the next block stands and reads some MiB ahead, so that going on costs no
-//! search. Nothing is taken that does not prove itself: what comes back is a valid block of the wanted number.
+//! Reads go front to back: a reader remembers where the next block stands and reads some MiB ahead, as far as anything is written, so that
+//! going on costs no search. The newest blocks are found where they were stamped. Nothing is taken that does not prove itself: what comes
+//! back is a valid block of the wanted number.
 
 use crate::disk::Disk;
 use crate::view::LaneView;
@@ -134,6 +135,9 @@ impl<D: Disk> Blocks<D> {
         if extent.end.is_some_and(|end| sequence >= end) {
             return Err(Missing::Unreadable(format!("block {sequence} stands in no segment")));
         }
+        if let Some(trailed) = self.view.trail.find(sequence).filter(|trailed| trailed.file == extent.file) {
+            return Ok(Cursor { extent, sequence, position: trailed.position });
+        }
         match self.cursor {
             Some(cursor) if cursor.extent.nonce == extent.nonce && cursor.extent.file == extent.file && cursor.sequence <= sequence => {
                 Ok(Cursor { extent, ..cursor })
@@ -169,6 +173,14 @@ impl<D: Disk> Blocks<D> {
         self.held.is_some_and(|(held, from, filled)| held == file && position >= from && end <= from + filled as u64)
     }
 
+    /// How much is worth reading: what lies behind the last block that is written would have to be read again.
+    fn ahead_bytes(&self, file: FileNumber, position: u64) -> usize {
+        let last = self.view.positions.written.load().checked_sub(1).and_then(|last| self.view.trail.find(last));
+        let end = last.filter(|last| last.file == file && last.position >= position).map(|last| last.position + u64::from(last.bytes));
+        let there = end.map_or(AHEAD_BYTES, |end| usize::try_from(end - position).unwrap_or(AHEAD_BYTES));
+        there.min(AHEAD_BYTES)
+    }
+
     /// Bytes of a file, from what was read ahead or read now.
     fn hold(&mut self, file: FileNumber, position: u64, bytes: usize) -> Result<&[u8], Missing> {
         if !self.holds(file, position, bytes) {
@@ -176,7 +188,7 @@ impl<D: Disk> Blocks<D> {
             let unreadable = |error: DiskError| Missing::Unreadable(error.message);
             let mut filled = 0;
             // At the end of the file less than all is there.
-            for wanted in [AHEAD_BYTES, bytes] {
+            for wanted in [self.ahead_bytes(file, position).max(bytes), bytes] {
                 filled = self.disk.read(file, position, wanted, &mut self.buffer).map_err(unreadable)?;
                 if filled >= bytes {
                     break;

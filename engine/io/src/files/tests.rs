@@ -30,6 +30,20 @@ fn a_read_past_the_end_is_an_error() {
 }
 
 #[test]
+fn a_read_up_to_the_end_says_how_much_there_was() {
+    let (_directory, file) = file();
+    let mut buffer = AlignedBuffer::zeroed(16384);
+    buffer.fill(3);
+    write_at(&file.fd, &buffer, 0, 12288).unwrap();
+    buffer.clear();
+    for (offset, bytes, there) in [(0, 16384, 12288), (8192, 16384, 4096), (8192, 4096, 4096), (12288, 4096, 0)] {
+        buffer.clear();
+        assert_eq!(read_up_to(&file.fd, &mut buffer, offset, bytes).unwrap(), there, "{bytes} from {offset}");
+        assert_eq!(buffer.iter().filter(|byte| **byte == 3).count(), there);
+    }
+}
+
+#[test]
 fn an_offset_beyond_the_largest_file_is_an_error() {
     let (_directory, file) = file();
     let error = write_at(&file.fd, &AlignedBuffer::zeroed(4096), u64::MAX - 4095, 4096).unwrap_err();

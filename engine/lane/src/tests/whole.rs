@@ -8,7 +8,7 @@ use headworks_io::{Policy, Volume, Wake};
 use headworks_log::retain::Limits;
 use headworks_log::verify::{Report, verify};
 use headworks_log::view::PartitionView;
-use headworks_log::{LaneView, Receipt, Recovered};
+use headworks_log::{Disk as _, LaneView, Receipt, Recovered};
 use headworks_ring::{Filler, Receiver, Sender, message_ring};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
@@ -180,6 +180,20 @@ fn what_was_sealed_is_durable_and_recovered_with_its_books() {
     assert_eq!((recovered.partitions[0].next_offset, recovered.counters[3], recovered.counters[1]), (sent, sent, 99));
     running.stop();
     assert_eq!(check(directory.path()).records, sent);
+}
+
+#[test]
+fn a_read_over_the_end_of_a_segment_brings_what_is_before_it() {
+    const REST: usize = 8192;
+    let directory = tempfile::tempdir().expect("a directory");
+    let (mut running, _) = start(directory.path(), setup(1 << 30), 1);
+    running.send(1, 100);
+    running.stop();
+    let volume = Volume::lock(directory.path()).expect("nobody else has it");
+    let disk = crate::LaneDisk::new(volume.folder(&crate::lane_folder(LANE)).expect("the lane's folder"), None);
+    let (file, bytes) = disk.files().expect("the lane can be listed")[0];
+    let mut buffer = disk.buffer(1 << 20);
+    assert_eq!(disk.read(file, bytes - REST as u64, 1 << 20, &mut buffer).expect("it is readable"), REST);
 }
 
 #[test]
