@@ -117,6 +117,10 @@ Makes a pair of its own, with a witness, in network namespaces (root), puts
 load on it, does what the scenario says, and judges: exit code 1 if a single
 promise was broken. `headworks-loadgen` must lie beside this program.
 
+--beside starts COMMAND (words, no shell) with two more arguments, the servers
+and a topic; it ends it by SIGTERM, and wants one JSON object on its standard
+output: acknowledged, failed, and gap_ns, the longest time without an answer.
+
 Examples:
   headworks drill list
   headworks drill run --scenario kill-primary --report drill.json
@@ -339,6 +343,9 @@ pub struct DrillRunArgs {
     /// Records a second that clients send with acks = all (2000, 2k)
     #[arg(long, value_name = "N", default_value = "2k")]
     pub rate: String,
+    /// A client of your own beside the generator
+    #[arg(long, value_name = "COMMAND")]
+    pub beside: Option<String>,
     /// What the moments of causes are drawn from; another one each time unless given
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,

@@ -24,6 +24,7 @@ const REQUEST_TIMEOUT: &str = "300ms";
 pub struct Load {
     records: Process,
     packets: Process,
+    beside: Option<Process>,
     topic: String,
     ledger: PathBuf,
 }
@@ -43,6 +44,28 @@ pub struct Findings {
     pub gap: (u64, u64),
     /// Answers after which the client gave up.
     pub fatal: u64,
+    /// What the client beside it says.
+    pub beside: Option<Beside>,
+}
+
+/// What a client beside the generator says of itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Beside {
+    /// Records acknowledged.
+    pub acknowledged: u64,
+    /// Records given up.
+    pub failed: u64,
+    /// The longest time without an answer.
+    pub gap_ns: u64,
+}
+
+/// What is sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Orders<'a> {
+    /// Records a second.
+    pub rate: &'a str,
+    /// A client beside the generator.
+    pub beside: Option<&'a str>,
 }
 
 /// The topic that acknowledged records of a run go to.
@@ -64,7 +87,7 @@ pub fn prepare(rig: &Rig, run: u32) -> Result<(), Trouble> {
 
 impl Load {
     /// Begins to send; packets go to that node.
-    pub fn begin(rig: &mut Rig, primary: usize, run: u32, rate: &str) -> Result<Load, Trouble> {
+    pub fn begin(rig: &mut Rig, primary: usize, run: u32, orders: Orders<'_>) -> Result<Load, Trouble> {
         let (topic, ledger, packets_ledger) = (topic(run), rig.directory.join("records.json"), rig.directory.join("packets.json"));
         for stale in [&ledger, &packets_ledger] {
             // There is none before the first run.
@@ -72,7 +95,7 @@ impl Load {
         }
         let seed = (u64::from(run) + 2).to_string();
         let mut command = rig.network.command(Host::Client, rig.generator());
-        command.args(["kafka", "--target", &rig.bootstrap(), "--topic", &topic, "--rate", rate, "--size", SIZE, "--sources", "2"]);
+        command.args(["kafka", "--target", &rig.bootstrap(), "--topic", &topic, "--rate", orders.rate, "--size", SIZE, "--sources", "2"]);
         command
             .args(["--linger", "2ms", "--request-timeout", REQUEST_TIMEOUT, "--duration", "1h", "--seed", &seed, "--ledger"])
             .arg(&ledger);
@@ -81,19 +104,18 @@ impl Load {
         command.args(["udp", "--target", &rig.address(primary, 9000).to_string(), "--rate", PACKETS_RATE, "--size", SIZE]);
         command.args(["--duration", "1h", "--seed", &seed, "--ledger"]).arg(&packets_ledger);
         let packets = Process::start("the generator of packets", &mut command, &rig.directory.join("packets.log"))?;
+        let beside = orders.beside.map(|command| begin_beside(rig, command, &topic)).transpose()?;
         rig.until("the generator sends", |_| ledger.exists() && packets_ledger.exists())?;
-        Ok(Load { records, packets, topic, ledger })
+        Ok(Load { records, packets, beside, topic, ledger })
     }
 
     /// Ends it, and reads everything back.
     pub fn end(mut self, rig: &mut Rig) -> Result<Findings, Trouble> {
-        for process in [&mut self.packets, &mut self.records] {
+        let mut clients: Vec<&mut Process> = [&mut self.packets, &mut self.records].into_iter().chain(&mut self.beside).collect();
+        for process in &mut clients {
             process.signal(Signal::SIGTERM).map_err(|failure| Trouble::Broken(failure.text))?;
         }
-        let (records, packets) = (&mut self.records, &mut self.packets);
-        rig.until("the generator ends", |_| {
-            [&mut *records, &mut *packets].iter_mut().all(|process| matches!(process.ended(), Ok(Some(_))))
-        })?;
+        rig.until("clients end", |_| clients.iter_mut().all(|process| matches!(process.ended(), Ok(Some(_)))))?;
         let ledger = read(&self.ledger)?;
         let answers = &ledger["answers"];
         let fatal = answers["fatal"].as_object().map_or(0, |errors| errors.values().filter_map(Value::as_u64).sum());
@@ -110,8 +132,30 @@ impl Load {
             corrupted: count("corrupted")?,
             gap: (gap("from_ns"), gap("to_ns")),
             fatal,
+            beside: self.beside.as_ref().map(|_| end_beside(rig)).transpose()?,
         })
     }
+}
+
+/// Its standard output goes to the file of that name.
+const BESIDE_LOG: &str = "beside.log";
+
+fn begin_beside(rig: &Rig, command: &str, topic: &str) -> Result<Process, Failure> {
+    let mut words = command.split_whitespace();
+    let program = words.next().ok_or_else(|| Failure::new(Reason::Config, "--beside names no program"))?;
+    let mut command = rig.network.command(Host::Client, program);
+    command.args(words).args([&rig.bootstrap(), topic]);
+    Process::start("the client beside the generator", &mut command, &rig.directory.join(BESIDE_LOG))
+}
+
+fn end_beside(rig: &Rig) -> Result<Beside, Failure> {
+    let path = rig.directory.join(BESIDE_LOG).with_extension("out");
+    let said = read(&path)?;
+    let count = |key: &str| {
+        let unfit = || Failure::new(Reason::Config, format!("the client of --beside says no {key}: {said}; it has to print JSON"));
+        said[key].as_u64().ok_or_else(unfit)
+    };
+    Ok(Beside { acknowledged: count("acknowledged")?, failed: count("failed")?, gap_ns: count("gap_ns")? })
 }
 
 /// Compares what every offset holds with what it held at every call before.

@@ -24,6 +24,9 @@ pub struct Run {
     pub leads_ns: Option<u64>,
     /// The longest time in which records were due and nothing was acknowledged, as the client saw it.
     pub gap_ns: u64,
+    /// The same, as the client beside the generator saw it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beside_gap_ns: Option<u64>,
     /// From the last step that mends something until records were acknowledged again; 0 when they were already.
     pub resumed_ns: Option<u64>,
     /// From the last step that mends something, or from the cause, until both nodes commit again; 0 when they never ceased to.
@@ -161,13 +164,16 @@ impl Drilled {
 
     /// Holds the times against the scenario's bars.
     pub fn hold_against(&mut self, scenario: &Scenario) {
-        self.bars = scenario.bars.iter().map(|bar| held(bar, &self.runs)).collect();
+        // A client beside the generator is there only if it was asked for.
+        let is_measured = |bar: &&Bar| bar.of != Measure::Beside || self.runs.iter().any(|run| run.beside_gap_ns.is_some());
+        self.bars = scenario.bars.iter().filter(is_measured).map(|bar| held(bar, &self.runs)).collect();
     }
 }
 
 fn held(bar: &Bar, runs: &[Run]) -> Held {
     let of = |run: &Run| match bar.of {
         Measure::Gap => Some(run.gap_ns),
+        Measure::Beside => run.beside_gap_ns,
         Measure::Resumed => run.resumed_ns,
     };
     let mut ns: Vec<u64> = runs.iter().filter_map(of).collect();
@@ -239,6 +245,9 @@ fn of_course(course: &str, runs: &[&Run]) -> String {
     line("detected", spread(&|run| run.detected_ns));
     line("new primary", spread(&|run| run.leads_ns));
     line("client's gap", spread(&|run| Some(run.gap_ns)));
+    if runs.iter().any(|run| run.beside_gap_ns.is_some()) {
+        line("gap beside", spread(&|run| run.beside_gap_ns));
+    }
     line("resumed", spread(&|run| run.resumed_ns));
     line("in sync again", spread(&|run| run.in_sync_ns));
     line("acknowledged", sum(|run| run.acknowledged));

@@ -71,8 +71,8 @@ pub struct Rig {
     pub directory: PathBuf,
     program: PathBuf,
     settings: Vec<String>,
-    /// Since when one node has led with the other in sync, if it does, in ns since 1970.
-    whole_since_ns: Option<u64>,
+    /// Since when one node has led with the other in sync, if it does, in ns since 1970; who, and in which epoch.
+    whole: Option<(u64, (usize, u64))>,
     /// Ends waiting.
     interrupt: Interrupt,
 }
@@ -101,7 +101,7 @@ impl Rig {
         };
         let nodes = [node(Host::A, "a")?, node(Host::B, "b")?];
         let settings = args.set.clone();
-        let mut rig = Rig { nodes, witness: None, network, directory, program, settings, whole_since_ns: None, interrupt };
+        let mut rig = Rig { nodes, witness: None, network, directory, program, settings, whole: None, interrupt };
         rig.start_witness()?;
         rig.start(0)?;
         rig.until("the first node leads", |rig| rig.stand(0).leads().is_some())?;
@@ -245,21 +245,27 @@ impl Rig {
         led.filter_map(|line| if let Said::Leading(epoch) = line.said { Some(epoch) } else { None }).max().unwrap_or(0)
     }
 
-    /// Whether one node leads with the other in sync, by what both say.
-    fn is_whole(&self) -> bool {
-        let Some((at, epoch)) = self.leader() else { return false };
+    /// Who leads with the other in sync, by what both say, and in which epoch.
+    fn leader_of_both(&self) -> Option<(usize, u64)> {
+        let (at, epoch) = self.leader()?;
         let (leads, follows) = (self.stand(at), self.stand(1 - at));
-        leads.role == Role::Primary { is_whole: true } && follows.role == Role::Standby { is_ready: true } && follows.epoch == epoch
+        let are_whole = leads.role == Role::Primary { is_whole: true } && follows.role == Role::Standby { is_ready: true };
+        (are_whole && follows.epoch == epoch).then_some((at, epoch))
     }
 
     /// Since when it has been so without a break, in ns since 1970.
     pub fn whole_since_ns(&self) -> Option<u64> {
-        self.whole_since_ns
+        self.whole.map(|(since_ns, _)| since_ns)
     }
 
-    /// Waits until one node leads with the other in sync.
-    pub fn await_in_sync(&mut self) -> Result<(), Trouble> {
-        self.until("one node leads and the other is in sync", |rig| rig.whole_since_ns.is_some())
+    /// Waits until one node leads with the other in sync; who, and in which epoch.
+    pub fn await_in_sync(&mut self) -> Result<(usize, u64), Trouble> {
+        let mut found = None;
+        self.until("one node leads and the other is in sync", |rig| {
+            found = rig.whole.map(|(_, leader)| leader);
+            found.is_some()
+        })?;
+        Ok(found.expect("it was waited for"))
     }
 
     /// What a node shows at `/metrics`.
@@ -304,7 +310,12 @@ impl Rig {
         for node in &mut self.nodes {
             node.look()?;
         }
-        self.whole_since_ns = if self.is_whole() { self.whole_since_ns.or_else(|| Some(Clock.realtime_ns())) } else { None };
+        let leader = self.leader_of_both();
+        self.whole = match (leader, self.whole) {
+            (Some(now), Some((since_ns, before))) if now == before => Some((since_ns, now)),
+            (Some(now), _) => Some((Clock.realtime_ns(), now)),
+            (None, _) => None,
+        };
         Ok(())
     }
 

@@ -13,7 +13,7 @@
 
 use super::files;
 use super::interrupt::Interrupt;
-use super::load::{self, Findings, Load};
+use super::load::{self, Findings, Load, Orders};
 use super::log::Said;
 use super::network::Host;
 use super::oracle;
@@ -91,10 +91,11 @@ fn rehearse(
     let courses = chosen(scenario, args)?;
     let mut rig = Rig::make(args, directory.to_owned(), interrupt)?;
     let mut draw = Draw(drilled.seed);
+    let orders = Orders { rate: &args.rate, beside: args.beside.as_deref() };
     for number in 0..args.count {
         let course = courses[number as usize % courses.len()];
         let mut run = Run { number, course: course.name.to_owned(), ..Run::default() };
-        let ended = Drill { rig: &mut rig, draw: &mut draw, run: &mut run, rate: &args.rate, led: 0 }.carry_out(course);
+        let ended = Drill { rig: &mut rig, draw: &mut draw, run: &mut run, orders, led: 0 }.carry_out(course);
         let is_over = match ended {
             Ok(()) => false,
             // Said in the run; what is left of the pair is evidence.
@@ -153,7 +154,7 @@ struct Drill<'a> {
     rig: &'a mut Rig,
     draw: &'a mut Draw,
     run: &'a mut Run,
-    rate: &'a str,
+    orders: Orders<'a>,
     /// The highest epoch in which anybody had led when the last cause came.
     led: u64,
 }
@@ -175,12 +176,11 @@ struct Moments {
 
 impl Drill<'_> {
     fn carry_out(&mut self, course: &Course) -> Result<(), Trouble> {
-        self.rig.await_in_sync()?;
         let number = self.run.number;
         load::prepare(self.rig, number)?;
-        let (primary, epoch) = self.rig.leader().expect("it was waited for");
+        let (primary, epoch) = self.rig.await_in_sync()?;
         let before = Before { primary, epoch, signs: Signs::at_both(self.rig)? };
-        let load = Load::begin(self.rig, primary, number, self.rate)?;
+        let load = Load::begin(self.rig, primary, number, self.orders)?;
         oracle::constant(self.rig, number)?;
         let wait_ms = self.draw.between(BEFORE_MS.0, BEFORE_MS.1);
         self.rig.hold(wait_ms)?;
@@ -231,7 +231,7 @@ impl Drill<'_> {
                 self.rig.hold(ms)
             }
             Step::AwaitLead(party) => self.await_lead(node(party)),
-            Step::AwaitInSync => self.rig.await_in_sync(),
+            Step::AwaitInSync => self.rig.await_in_sync().map(drop),
             Step::ForbidLead(party, ms) => self.forbid_lead(node(party), ms),
             Step::See(party, line) => {
                 let seen = before.signs.await_line(self.rig, node(party), line)?;
@@ -326,18 +326,20 @@ impl Drill<'_> {
         (run.acknowledged, run.lost, run.doubled) = (found.acknowledged, found.lost, found.doubled);
         let (from_ns, to_ns) = found.gap;
         run.gap_ns = to_ns - from_ns;
+        run.beside_gap_ns = found.beside.map(|beside| beside.gap_ns);
         run.resumed_ns = moments.mended.map(|mended_ns| if from_ns < mended_ns { to_ns.saturating_sub(mended_ns) } else { 0 });
         for (count, what) in [
             (found.lost, "acknowledged records are missing"),
             (found.doubled, "records are stored more than once"),
             (found.corrupted, "records are not what was sent"),
             (found.fatal, "batches were refused for good"),
+            (found.beside.map_or(0, |beside| beside.failed), "records of the client beside the generator were given up"),
         ] {
             if count > 0 {
                 run.broken.push(format!("{count} {what}"));
             }
         }
-        if found.acknowledged == 0 {
+        if found.acknowledged == 0 || found.beside.is_some_and(|beside| beside.acknowledged == 0) {
             run.broken.push("nothing was acknowledged".to_owned());
         }
         let is_kept = match course.expect {

@@ -53,7 +53,12 @@ fn until(rig: &mut Rig, at: usize, is_so: impl Fn(&str) -> bool) -> Result<bool,
     Ok(false)
 }
 
-/// The value of a metric, labels and all.
+/// The value of a metric; without labels in the name, the sum over all of them.
 fn value(shown: &str, name: &str) -> Option<f64> {
-    shown.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+    let of = |line: &str| {
+        let rest = line.strip_prefix(name)?;
+        let rest = if rest.starts_with('{') { rest.split_once('}')?.1 } else { rest };
+        rest.strip_prefix(' ')?.parse::<f64>().ok()
+    };
+    shown.lines().filter_map(of).reduce(|sum, value| sum + value)
 }

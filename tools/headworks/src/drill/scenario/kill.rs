@@ -2,9 +2,7 @@
 
 use super::Party::{Primary, Standby};
 use super::Step::{AwaitInSync, AwaitLead, Hold, Kill, KillBoth, See, SeeMoved, Start};
-use super::{Course, DOWNGRADED, Expect, FAILOVER_BARS, SOLO_RECORDS, Scenario, WHOLE};
-
-const PEER_LOST: &str = "headworks_failovers_total{cause=\"peer_lost\"}";
+use super::{Course, DOWNGRADED, Expect, FAILOVER_BARS, FAILOVERS, SOLO_RECORDS, Scenario, WHOLE};
 
 /// The primary dies.
 pub const PRIMARY: Scenario = Scenario {
@@ -15,7 +13,7 @@ pub const PRIMARY: Scenario = Scenario {
         steps: &[
             Kill(Primary),
             AwaitLead(Standby),
-            SeeMoved(Standby, PEER_LOST),
+            SeeMoved(Standby, FAILOVERS),
             See(Standby, DOWNGRADED),
             SeeMoved(Standby, SOLO_RECORDS),
             Start(Primary),

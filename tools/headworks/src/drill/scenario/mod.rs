@@ -115,6 +115,8 @@ pub struct Bar {
 pub enum Measure {
     /// The longest time in which records were due and nothing was acknowledged.
     Gap,
+    /// The same, for the client of `--beside`.
+    Beside,
     /// From the last step that mends something until records are acknowledged again, if they were not.
     Resumed,
 }
@@ -151,13 +153,19 @@ pub const ALL: &[&Scenario] = &[
 ];
 
 /// A failover, as the generator's client sees it.
-const FAILOVER_BARS: &[Bar] = &[Bar { of: Measure::Gap, percent: 50, ms_max: 150 }, Bar { of: Measure::Gap, percent: 99, ms_max: 500 }];
+const FAILOVER_BARS: &[Bar] = &[
+    Bar { of: Measure::Gap, percent: 50, ms_max: 150 },
+    Bar { of: Measure::Gap, percent: 99, ms_max: 500 },
+    Bar { of: Measure::Beside, percent: 100, ms_max: 1000 },
+];
 
 /// A network that heals.
 const HEALED_BARS: &[Bar] = &[Bar { of: Measure::Resumed, percent: 100, ms_max: 1000 }];
 
 const DOWNGRADED: &str = "headworks_downgraded 1";
 const WHOLE: &str = "headworks_downgraded 0";
+/// By any cause: a node that is killed while it was late counts as silent.
+const FAILOVERS: &str = "headworks_failovers_total";
 const SOLO_RECORDS: &str = "headworks_solo_records_total";
 
 impl Scenario {
@@ -231,6 +239,7 @@ impl fmt::Display for Measure {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         to.write_str(match self {
             Measure::Gap => "client's gap",
+            Measure::Beside => "gap beside",
             Measure::Resumed => "resumed",
         })
     }

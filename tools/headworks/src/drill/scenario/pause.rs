@@ -2,7 +2,7 @@
 
 use super::Party::{Primary, Standby};
 use super::Step::{AwaitInSync, AwaitLead, Hold, HoldOften, Pause, Resume, See, SeeMoved};
-use super::{Course, DOWNGRADED, Expect, FAILOVER_BARS, Scenario, WHOLE};
+use super::{Course, DOWNGRADED, Expect, FAILOVER_BARS, FAILOVERS, Scenario, WHOLE};
 
 /// The primary stands still.
 pub const PRIMARY: Scenario = Scenario {
@@ -19,7 +19,7 @@ pub const PRIMARY: Scenario = Scenario {
             steps: &[
                 Pause(Primary),
                 AwaitLead(Standby),
-                SeeMoved(Standby, "headworks_failovers_total{cause=\"silence\"}"),
+                SeeMoved(Standby, FAILOVERS),
                 Hold(0, 400),
                 Resume(Primary),
                 AwaitInSync,
