@@ -283,12 +283,15 @@ impl Log {
             sealed: rolled.sealed,
         });
         let open_bytes = if self.open.is_some() { self.config.segment_bytes } else { 0 };
-        let expired = retain::expired(as_seen, open_bytes, self.durable, self.newest_ns, &self.config.limits);
+        let expired = |below| retain::expired(as_seen.clone(), open_bytes, below, self.newest_ns, &self.config.limits);
+        // A member in sync may still need what is not committed. Who needs more than that is none, and begins anew.
+        let (expired, waits) = (expired(self.committed), expired(self.durable) > expired(self.committed));
         // Room for spares is bounded: what finds none stays in the log until one is used.
         let room = self.spares.len() + self.making < SPARES_MAX;
-        self.held_back = expired > 0 && self.is_oldest_kept();
+        self.held_back = waits || expired > 0 && self.is_oldest_kept();
         if self.held_back {
-            // Who keeps it can make it go only by appending, and for that there must be room.
+            // Who keeps it can make it go only by appending, and for that there must be room; and a peer that is behind must not stop
+            // the stream before the bound for what is uncommitted does.
             self.want_segments();
         }
         if expired == 0 || self.blanking.is_some() || !room || self.held_back {

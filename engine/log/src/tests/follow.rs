@@ -2,9 +2,10 @@
 //! for byte and segment for segment.
 
 use super::rig::{BLOCK_BYTES, MemoryDisk, Rig, SEGMENT_BYTES, config, rules};
-use crate::append::Room;
+use crate::append::{Config, Room};
 use crate::blocks::{Blocks, Missing, bytes_from, epochs};
 use crate::recover::{recover, reopen, truncate};
+use crate::retain::Limits;
 use crate::view::PartitionView;
 use crate::view::gate::OPEN;
 use crate::{Command, Disk, DiskError, FileNumber, Log};
@@ -384,4 +385,19 @@ fn a_block_that_the_power_tore_is_not_taken_for_durable_in_a_pair() {
     second.disk.rot(place.file, place.position + 4_200);
     let recovered = recover(&mut second.disk, &crate::recover::Rules { alone: false, ..rules() }).expect("read");
     assert_eq!((recovered.next, recovered.holes().count()), (5, 0), "{:?}", recovered.notes);
+}
+
+#[test]
+fn what_a_member_in_sync_lacks_is_kept_beyond_the_size_and_goes_once_it_has_it() {
+    let limits = Limits { size_bytes: 2 * SEGMENT_BYTES, age_ns: None };
+    let (mut rig, _) = Rig::start_with(MemoryDisk::default(), Config { limits, segments_max: 16, ..config(1) });
+    let view = Arc::clone(rig.log.view());
+    view.gate.set_durable(1);
+    rig.fill(200);
+    let committed = view.positions.committed.load();
+    assert_eq!((view.start(), committed), (0, 1), "start of the log, and what is committed");
+    view.gate.set_durable(rig.log.next());
+    rig.fill(40);
+    let kept = view.sealed().len();
+    assert!(view.start() > 0 && kept <= 4, "the log starts at {}, {kept} segments are kept", view.start());
 }
