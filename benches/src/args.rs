@@ -10,8 +10,9 @@ Examples:
   cargo run --release -p headworks-benches -- smoke
 
 Scenarios: gso64 gso1400 single latency history tails connections
-tcp-senders memory recovery idle; rings, which names its command; and versus-kafka, which
-needs Java and Maven and runs only when it is named.";
+tcp-senders memory recovery idle pair catch-up; rings, which names its
+command; and versus-kafka, which needs Java and Maven and runs only when it is
+named.";
 
 /// Measures the appliance against what this machine can do at best.
 #[derive(Debug, clap::Parser)]
@@ -25,7 +26,7 @@ pub struct Args {
     /// Seconds that one run measures
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub seconds: u64,
-    /// GiB that memory and recovery keep on the disk; less where the disk has less
+    /// GiB that memory and recovery keep on the disk, and that catch-up copies, up to 5; less where the disk has less
     #[arg(long = "bytes", value_name = "GIB", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=1024))]
     pub gib: u64,
     /// Seconds that memory soaks

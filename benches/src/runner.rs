@@ -35,6 +35,11 @@ impl Pairs {
         Ok(pairs)
     }
 
+    /// The probe's runs.
+    pub fn probes(&self) -> &[f64] {
+        &self.probe
+    }
+
     /// The row: subject and probe in the unit given, and their ratio pair by pair.
     pub fn row(&self, scenario: &'static str, what: impl Into<String>, unit: &'static str) -> Row {
         let ratios: Vec<f64> =

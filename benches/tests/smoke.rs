@@ -12,7 +12,9 @@ fn every_scenario_runs_tiny_and_reports() {
     let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
     assert_eq!(report["judged"], false, "a smoke run is held to no bar");
     let rows = report["rows"].as_array().unwrap();
-    for name in ["gso64", "gso1400", "single", "latency", "history", "tcp-senders", "memory", "recovery", "idle", "rings"] {
+    for name in
+        ["gso64", "gso1400", "single", "latency", "history", "tcp-senders", "memory", "recovery", "idle", "pair", "catch-up", "rings"]
+    {
         assert!(rows.iter().any(|row| row["scenario"] == name), "no row of {name} in {report:#}");
     }
 }

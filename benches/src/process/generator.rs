@@ -7,6 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use headworks_io::cpus;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::guard::Registered;
@@ -118,6 +120,16 @@ impl Generator {
         });
         let child = starter.join().map_err(|_| "the thread that starts the generator panicked")??;
         Ok(Generator { _registered: Registered::new(child.id()), child: Some(child) })
+    }
+
+    /// Ends it before its time, and reads what it sent.
+    ///
+    /// # Errors
+    /// As [`Generator::finish`].
+    pub fn end(self) -> Result<Sent, String> {
+        let pid = self.child.as_ref().map(Child::id).ok_or("the generator was waited for")?;
+        kill(Pid::from_raw(pid.cast_signed()), Signal::SIGINT).map_err(|error| format!("the generator is gone: {error}"))?;
+        self.finish()
     }
 
     /// Waits for its end and reads what it sent.

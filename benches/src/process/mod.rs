@@ -6,8 +6,10 @@ pub mod guard;
 mod http;
 pub mod kafka;
 mod node;
+mod pair;
 pub mod threads;
 
 pub use binaries::Binaries;
 pub use generator::{Acknowledged, Generator, Load, Sent, TcpLoad, missing};
 pub use node::{Books, Node};
+pub use pair::Pair;

@@ -126,6 +126,25 @@ impl Node {
         parse_books(&text).ok_or_else(|| format!("not a ledger: {text}"))
     }
 
+    /// Its status.
+    ///
+    /// # Errors
+    /// It does not answer, or not with JSON.
+    pub fn status(&self) -> Result<Value, String> {
+        let text = self.get("/api/v1/status")?;
+        serde_json::from_str(&text).map_err(|error| format!("not a status: {error}: {text}"))
+    }
+
+    /// One of its counters.
+    ///
+    /// # Errors
+    /// It does not answer, or has no such metric.
+    pub fn counter(&self, name: &str) -> Result<u64, String> {
+        let metrics = self.metrics()?;
+        let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.rsplit_once(' ')?.1.parse().ok());
+        value.ok_or_else(|| format!("no {name} among the metrics"))
+    }
+
     /// Its metrics as text.
     ///
     /// # Errors
@@ -226,7 +245,7 @@ impl Drop for Node {
 
 /// The first line that a node prints; none when it ends or stays silent. The thread goes on reading, so that the pipe
 /// never fills, and ends with the node.
-fn ready_line(output: ChildStdout) -> Option<String> {
+pub(super) fn ready_line(output: ChildStdout) -> Option<String> {
     let (tell, told) = mpsc::channel();
     thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).for_each(|line| drop(tell.send(line))));
     told.recv_timeout(READY_MAX).ok()

@@ -1,5 +1,6 @@
 //! One scenario a file: what is loaded, what is measured beside it, and the bar.
 
+mod catch_up;
 mod connections;
 mod gso1400;
 mod gso64;
@@ -7,6 +8,7 @@ mod history;
 mod idle;
 mod latency;
 mod memory;
+mod pair;
 mod recovery;
 mod rings;
 mod single;
@@ -30,7 +32,7 @@ pub struct Scenario {
     pub run: fn(&Bench) -> Result<Vec<Row>, String>,
 }
 
-const ALL: [Scenario; 13] = [
+const ALL: [Scenario; 15] = [
     own("gso64", "64 B in trains, durable records against receiving alone", gso64::run),
     own("gso1400", "1400 B in trains, durable bytes against receiving and writing alone", gso1400::run),
     own("single", "one packet a send, the rate without loss against the sender's own", single::run),
@@ -42,6 +44,8 @@ const ALL: [Scenario; 13] = [
     own("memory", "resident size over a soak", memory::run),
     own("recovery", "recovery of a large log, with and without sidecars", recovery::run),
     own("idle", "processor time of a node with nothing to do", idle::run),
+    own("pair", "processor time of a pair's primary for each durable byte against a single node's", pair::run),
+    own("catch-up", "a standby that is behind, against reading, sending and writing the same files", catch_up::run),
     own("rings", "the rings alone", rings::run),
     Scenario {
         is_own: false,

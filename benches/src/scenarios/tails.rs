@@ -90,10 +90,5 @@ impl Tails {
 }
 
 fn copies_and_served(node: &Node) -> Result<(u64, u64), String> {
-    let metrics = node.metrics()?;
-    let of = |name: &str| {
-        let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
-        value.ok_or_else(|| format!("no {name} among the metrics"))
-    };
-    Ok((of("headworks_consumed_copied_bytes_total")?, of("headworks_consumed_bytes_total")?))
+    Ok((node.counter("headworks_consumed_copied_bytes_total")?, node.counter("headworks_consumed_bytes_total")?))
 }

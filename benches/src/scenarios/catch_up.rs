@@ -1,0 +1,113 @@
+//! A standby that was away comes back while packets go on coming: how fast it has what it lacks, against copying the same files.
+//!
+//! ```text
+//!   both in sync, a lap ── standby killed ── so many GiB alone ── standby back ├── catches up, beside a quarter of the load ──┤ in sync
+//!                                                                              └─ measured: bytes that it wrote, by the time ─┘
+//! ```
+//! Its segments were written before and are taken again, as in a log that keeps its size. The probe has the disk and the processors to
+//! itself; the standby shares them with a primary that takes packets in.
+
+use std::time::{Duration, Instant};
+
+use headworks_format::LaneId;
+use headworks_lane::lane_folder;
+
+use crate::bench::Bench;
+use crate::figures::{Bar, Row, Spread, number};
+use crate::probes::copy::Target;
+use crate::probes::read;
+use crate::process::{Generator, Load, Pair};
+use crate::runner::Pairs;
+use crate::scenarios::throughput;
+
+const NAME: &str = "catch-up";
+const PACKET_BYTES: usize = 1400;
+/// Bytes that the standby lacks, where the disk has so much.
+const BEHIND_BYTES: u64 = 5 << 30;
+/// The share of what the primary takes alone that goes on coming.
+const PACE: u64 = 4;
+/// Segments that are kept beyond what the standby lacks: it must find the block that it ends with.
+const SPARE_SEGMENTS: u64 = 16;
+const BAR: Bar = Bar::AtLeast(0.6);
+/// Longest load while it catches up; it is ended when that is done.
+const LOAD_MAX: Duration = Duration::from_secs(120);
+
+/// So many bytes behind, with packets at a quarter of the primary's rate.
+///
+/// # Errors
+/// A node or its books fail, or a packet is lost.
+pub fn run(bench: &Bench) -> Result<Vec<Row>, String> {
+    let placement = &bench.placements()[0];
+    let (large, note) = bench.large_bytes(4)?;
+    let behind = large.min(BEHIND_BYTES);
+    let retention = behind + SPARE_SEGMENTS * bench.scale.segment_bytes;
+    let scratch = bench.scratch("catch-up-")?;
+    let mut pair = Pair::start(bench, scratch.path(), placement, retention)?;
+    throughput::first_lap(bench, pair.primary(), retention, placement.generator)?;
+    pair.wait_in_sync()?;
+    let aside = bench.scratch("copy-")?;
+    let target = Target::make(aside.path(), behind)?;
+    let segments = read::files(&pair.primary_data().join(lane_folder(LaneId(0))), "seg")?;
+
+    let (mut lost, mut paces) = (Vec::new(), Vec::new());
+    let pairs = Pairs::measure(
+        bench,
+        || Ok(target.copy(&segments)? / 1e6),
+        || {
+            let caught = catch_up(bench, &mut pair, behind)?;
+            lost.push(number(caught.lost));
+            paces.push(number(caught.pace));
+            Ok(caught.per_second / 1e6)
+        },
+    )?;
+    pair.stop()?;
+    let what = format!("{} MiB behind, against a copy by read, TCP and write", behind >> 20);
+    let pace = crate::table::spread(Spread::of(&paces));
+    let row = pairs
+        .row(NAME, what, "MB/s")
+        .held_to(BAR)
+        .noted(format!("beside {pace} packets/s of {PACKET_BYTES} B, a quarter of what came alone"));
+    let row = note.into_iter().fold(row, Row::noted);
+    Ok(vec![row, Row::of(NAME, "lost meanwhile", "packets", Spread::of(&lost)).held_to(Bar::AtMost(0.0))])
+}
+
+struct CaughtUp {
+    per_second: f64,
+    pace: u64,
+    lost: u64,
+}
+
+fn catch_up(bench: &Bench, pair: &mut Pair<'_>, behind: u64) -> Result<CaughtUp, String> {
+    let cpu = bench.placements()[0].generator;
+    pair.kill_standby()?;
+    let alone = fall_behind(bench, pair, behind, cpu)?;
+    let before = pair.primary().closed_books()?;
+    let load = Load { packet_bytes: PACKET_BYTES, rate: Some((alone / PACE).max(1000)), gso: true, duration: LOAD_MAX, cpu };
+    let generator = Generator::start(bench, pair.primary().udp, &load)?;
+    pair.start_standby()?;
+    pair.wait_connected()?;
+    let (started, written) = (Instant::now(), pair.standby()?.counter("headworks_segment_write_bytes_total")?);
+    pair.wait_in_sync()?;
+    let took = started.elapsed();
+    let bytes = pair.standby()?.counter("headworks_segment_write_bytes_total")? - written;
+    let sent = generator.end()?;
+    let books = pair.primary().closed_books()?.since(&before);
+    let per_second = number(bytes) / took.as_secs_f64();
+    Ok(CaughtUp { per_second, pace: load.rate.unwrap_or(0), lost: sent.packets.saturating_sub(books.durable) })
+}
+
+/// Loads the primary until it has so much more than its standby; packets a second that became durable.
+fn fall_behind(bench: &Bench, pair: &Pair<'_>, behind: u64, cpu: usize) -> Result<u64, String> {
+    let primary = pair.primary();
+    let load = Load { packet_bytes: PACKET_BYTES, rate: None, gso: true, duration: Duration::from_secs(1).min(bench.scale.window), cpu };
+    let (start, started) = (primary.closed_books()?.durable, Instant::now());
+    let wanted = behind / PACKET_BYTES as u64;
+    loop {
+        Generator::start(bench, primary.udp, &load)?.finish()?;
+        let durable = primary.closed_books()?.durable - start;
+        if durable >= wanted {
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            return Ok((number(durable) / started.elapsed().as_secs_f64()) as u64);
+        }
+    }
+}
