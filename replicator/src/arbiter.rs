@@ -50,6 +50,7 @@ pub(crate) struct Tracker {
     busy: Busy,
     unknown: Option<Swap>,
     frozen: Option<Freeze>,
+    is_contested: bool,
     /// Whether it was answered last time.
     answers: bool,
 }
@@ -65,6 +66,7 @@ impl Tracker {
             busy: Busy::Idle,
             unknown: None,
             frozen: None,
+            is_contested: false,
             answers: false,
         }
     }
@@ -80,7 +82,7 @@ impl Tracker {
     }
 
     pub(crate) fn frozen(&self) -> Option<Freeze> {
-        self.frozen
+        self.frozen.or(self.is_contested.then_some(Freeze::Contested))
     }
 
     pub(crate) fn arbiter(&self) -> u128 {
@@ -93,7 +95,7 @@ impl Tracker {
 
     /// Whether a swap may be begun: nothing is under way or unknown, and the register is trusted.
     pub(crate) fn is_settled(&self) -> bool {
-        self.busy == Busy::Idle && self.unknown.is_none() && self.frozen.is_none() && self.was_read
+        self.busy == Busy::Idle && self.unknown.is_none() && self.frozen().is_none() && self.was_read
     }
 
     /// Whether what is asked now is likely to be answered: the last question was.
@@ -204,6 +206,11 @@ impl Tracker {
             self.unknown = None;
         }
         Ok(())
+    }
+
+    /// The other node's register contradicts this one, which no look at this one can settle: nothing is swapped any more in this life.
+    pub(crate) fn contest(&mut self) {
+        self.is_contested = true;
     }
 
     fn freeze(&mut self, why: Freeze) -> Result<(), Freeze> {

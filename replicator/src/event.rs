@@ -146,6 +146,11 @@ pub enum Event {
         /// That epoch.
         promised: Epoch,
     },
+    /// The other node has said what its own register holds: where an operator is the arbiter.
+    Claim {
+        /// Node and register; none when that was never written.
+        of: Option<(Member, Register)>,
+    },
     /// A lane's log has moved: `end` counts what was appended (of meaning on a primary), `durable` what is durable.
     LaneMoved {
         /// The lane.
@@ -239,6 +244,8 @@ pub enum Outbound {
         /// Highest epoch promised here.
         promised: Epoch,
     },
+    /// What this node's register says.
+    Claim,
 }
 
 /// Why a connection is closed.
@@ -267,6 +274,8 @@ pub enum StartOver {
     Rejoin,
     /// An operator has ordered it.
     Ordered,
+    /// The other node, which must yield, has promised an epoch above this one's: this node takes one above both.
+    Outbid,
 }
 
 /// Why the node must not go on by itself.
@@ -313,6 +322,8 @@ pub enum Freeze {
     },
     /// It comes from another arbiter than the one known.
     OtherArbiter,
+    /// The other node leads as well, and neither waits for the other: an operator has promoted both.
+    Contested,
 }
 
 /// What is worth a line, a counter or an alarm.
@@ -322,7 +333,7 @@ pub enum Note {
     Alone,
     /// Two nodes are in sync.
     Paired,
-    /// Alone, and set to wait: nothing is committed.
+    /// The other node is not there, and this one is set to wait for it: nothing is committed.
     Stalled,
     /// The register is not trusted.
     Frozen(Freeze),
@@ -334,6 +345,8 @@ pub enum Note {
     TakenBack,
     /// A promotion was asked for, and this node may not: not in sync, or its disk has failed, or an operator decides.
     MayNotLead,
+    /// The primary is not heard, and whether this node leads an operator decides.
+    AwaitsOperator,
 }
 
 /// What the machine orders.

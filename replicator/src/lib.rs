@@ -10,6 +10,8 @@
 //! event       what the machine is told, and what it orders
 //! shard       the machine of a node: begin here
 //!   arbiter     what is known of the register, and what cannot be known
+//!   claim       what the other node's register says, where an operator is the arbiter and each node keeps one
+//!   taking      the way to a new epoch
 //!   primary     whom it waits for, and how that changes
 //!   standby     what it takes, acknowledges and promises, and when it makes itself primary
 //! witness     the arbiter's own side: registers in a file, what a swap does to it, and how it is asked
@@ -22,6 +24,7 @@
 #![forbid(unsafe_code)]
 
 mod arbiter;
+mod claim;
 pub mod event;
 pub mod link;
 pub mod message;
@@ -33,4 +36,5 @@ pub mod rejoin;
 mod rules;
 pub mod shard;
 mod standby;
+mod taking;
 pub mod witness;

@@ -10,6 +10,8 @@
 //!   pace        how long the peer is behind
 //!   host        what it asks of the node around it
 //! borrowing   such a block from the other node
+//!   inquiry     what the other node's register says, where each keeps one
+//! founding    the first meeting of two nodes of which none has a register
 //! arbiter     a node's arbiter: one thread that asks a witness over TCP, or keeps the register in its own directory
 //! ```
 
@@ -18,7 +20,9 @@ pub mod borrowing;
 mod connection;
 mod dialling;
 pub mod file;
+pub mod founding;
 pub mod host;
+mod inquiry;
 mod lane;
 mod lending;
 mod pace;

@@ -13,6 +13,7 @@
 //!  8 Nack          either              your epoch is over: mine
 //!  9 Fetch         either             a block that I cannot read any more: answered by an Append or by Lacks
 //! 10 Lacks         either             the block that was asked for cannot be read here either
+//! 11 Claim         either              what my register says, where each node keeps one of its own
 //! ```
 //!
 //! The crc is CRC-32C over length, kind and body, but not over an Append's block: a block proves itself, and no payload byte
@@ -29,7 +30,7 @@ pub use body::{Span, Spans, Text};
 pub use frame::{FRAME_HEAD_BYTES, Reason, Rejected, encode, encode_envelope, envelope, next};
 pub(crate) use frame::{LENGTH_BYTES, check_sum, close, head};
 
-use crate::register::Member;
+use crate::register::{Member, Register};
 use headworks_format::superblock::LANES_MAX;
 use headworks_format::{Chain, Epoch, LaneId, PairId, block};
 use zerocopy::little_endian::U64;
@@ -248,6 +249,18 @@ pub struct Lacks {
     pub sequence: u64,
 }
 
+/// What a node's own register says, where an operator is the arbiter and each node keeps one. Asked for on a connection of its own,
+/// and told by a primary on its lanes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim<'a> {
+    /// Whether the same is wanted from the other.
+    pub asks: bool,
+    /// The sender's name.
+    pub name: Text<'a>,
+    /// The sender and its register; none when that was never written, and perhaps the sender has no disk to be named by.
+    pub of: Option<(Member, Register)>,
+}
+
 /// A position for each lane, 1 to [`LANES_MAX`] of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Positions<'a>(pub(crate) &'a [U64]);
@@ -288,6 +301,8 @@ pub enum Message<'a> {
     Fetch(Fetch),
     /// See [`Lacks`].
     Lacks(Lacks),
+    /// See [`Claim`].
+    Claim(Claim<'a>),
 }
 
 #[cfg(test)]

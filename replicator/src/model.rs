@@ -5,12 +5,15 @@
 //! arbiter    a swap is served, answered or not; what was not answered may still land, whoever sent it and whatever became of him
 //! disk       a crash keeps what was synced, and all or nothing of what was not; a promise that was not written is gone;
 //!            one disk is lost whole, and is another member after that
+//! operator   says that a node is fenced, rightly or not, and waits for what becomes of that; what he never does: promote a node while the
+//!            other has gone on without it
 //! time       every timeout may fire at any moment: the machines are set to wait for nothing
 //! ```
 //!
 //! What must hold after every step, whoever did it:
 //!
-//! * what was committed once is at its place in every log that is led or committed later, and never another block;
+//! * what was committed once is at its place in every log that is led or committed later, and never another block (where an operator is
+//!   the arbiter: in every log but that of a leader who waits for the other node, until that one has answered);
 //! * one node at most commits in an epoch;
 //! * nobody cuts what he knows to be committed, or halts for a contradiction: no disk and no arbiter lies here;
 //! * who answered in an epoch never answers in a lower one, not even after a crash.

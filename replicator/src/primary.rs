@@ -13,6 +13,7 @@ use crate::event::{Close, Effect, Introduction, Note, Outbound};
 use crate::message::{Ack, End, PROTOCOL, Refusal, Verdict};
 use crate::register::{Member, Mode, Register};
 use crate::shard::{Settings, Shard, State};
+use crate::standby::by_hand;
 use headworks_format::Epoch;
 
 /// No limit.
@@ -24,7 +25,7 @@ pub(crate) struct Primary {
     pub epoch: Epoch,
     /// Since when it leads.
     since_ns: u64,
-    /// The node that an operator says is fenced.
+    /// The node that an operator says is fenced: good for one shrink.
     pub fenced: Option<u128>,
     /// Who follows: the member in sync, a learner, or the first while the second asks.
     peers: Vec<Peer>,
@@ -108,7 +109,7 @@ impl Primary {
     }
 
     /// Lanes on which anybody follows.
-    fn lanes_up(&self) -> impl Iterator<Item = u32> {
+    pub(crate) fn lanes_up(&self) -> impl Iterator<Item = u32> {
         let up = |lane: usize| self.peers.iter().any(|peer| peer.lanes[lane].up);
         (0..self.gates.len()).filter(move |lane| up(*lane)).map(|lane| u32::try_from(lane).expect("at most 64 lanes"))
     }
@@ -168,6 +169,7 @@ impl Shard {
         let required = self.required(primary);
         let alone = required.is_empty() && self.tracker.known().is_some();
         let said = match () {
+            () if !alone && self.waits_for(primary, &required) => Note::Stalled,
             () if !alone => Note::Paired,
             () if self.commits_alone() => Note::Alone,
             () => Note::Stalled,
@@ -189,9 +191,15 @@ impl Shard {
         }
     }
 
-    /// Alone, a node commits if it is set to, or if an operator decides and has left it alone.
+    /// Whether a member is required that does not follow, and that this node does not drop by itself.
+    fn waits_for(&self, primary: &Primary, required: &[Member]) -> bool {
+        let follows = |member: &Member| primary.peer(*member).is_some_and(Peer::is_up);
+        !self.settings.may_run_alone && !required.iter().all(follows)
+    }
+
+    /// Alone, a node commits if it is set to, or if an operator has left it alone.
     fn commits_alone(&self) -> bool {
-        self.settings.may_run_alone || self.tracker.known().is_some_and(|register| register.mode == Mode::Manual)
+        self.settings.may_run_alone || self.tracker.known().is_some_and(|register| register.mode == Mode::Vouched)
     }
 
     fn set_gate(&mut self, lane: u32, required: &[Member], said: Note) {
@@ -200,7 +208,7 @@ impl Shard {
         let least = |of: fn(PeerLane) -> u64| required.iter().map(|member| of(primary.acked(*member, at))).min();
         let gate = primary.gates[at];
         let through = match said {
-            Note::Stalled => gate.through,
+            Note::Stalled if required.is_empty() => gate.through,
             _ => least(|acked| acked.durable).unwrap_or(OPEN),
         };
         let received = least(|acked| acked.received).unwrap_or(OPEN);
@@ -247,6 +255,7 @@ impl Shard {
             return self.refuse(lane, why);
         }
         self.introduce(now_ns, lane, from.member);
+        self.claim_on(lane);
         self.send(lane, Outbound::Welcome { epoch, judged, verdict });
         // A lane that has to be cut first asks again when it is.
         if let Verdict::Follow { from: point } = verdict {
@@ -286,6 +295,8 @@ impl Shard {
         if let Some(peer) = primary.peer_mut(member) {
             peer.heard_ns = now_ns;
         }
+        // Who is there is not fenced, whatever was said of it before.
+        primary.fenced = primary.fenced.filter(|fenced| *fenced != member.node);
     }
 
     fn ship(&mut self, lane: u32, epoch: Epoch, from: u64, member: Member) {
@@ -386,11 +397,15 @@ impl Shard {
         let Some(standby) = register.standby.filter(|_| self.tracker.is_settled() && primary.handing.is_none()) else { return };
         let allowed = match register.mode {
             Mode::Auto => self.settings.may_run_alone || primary.fenced == Some(standby.node),
-            Mode::Manual => primary.fenced == Some(standby.node),
+            Mode::Manual | Mode::Vouched => primary.fenced == Some(standby.node) || !self.rules.word(),
             Mode::Frozen => false,
         };
         if allowed {
-            let effect = self.tracker.swap(Register { standby: None, ..register });
+            if let Some(primary) = self.primary() {
+                primary.fenced = None;
+            }
+            let mode = if by_hand(register.mode) { Mode::Vouched } else { register.mode };
+            let effect = self.tracker.swap(Register { standby: None, mode, ..register });
             self.order(effect);
         }
     }
@@ -417,7 +432,8 @@ impl Shard {
                 return;
             }
         }
-        let effect = self.tracker.swap(Register { standby: Some(learner), ..register });
+        let mode = if by_hand(register.mode) { Mode::Manual } else { register.mode };
+        let effect = self.tracker.swap(Register { standby: Some(learner), mode, ..register });
         self.order(effect);
     }
 

@@ -27,6 +27,10 @@ pub(crate) enum Rule {
     Restart,
     /// 8: a learner's acknowledgements are required before it is registered.
     Expand,
+    /// By hand: nobody goes on without the other node but by an operator's word.
+    Word,
+    /// By hand: the two nodes' epochs never meet.
+    Apart,
 }
 
 /// Which rules hold: all, but for one at most in a test.
@@ -87,4 +91,6 @@ rules!(
     promote: Promote,
     restart: Restart,
     expand: Expand,
+    word: Word,
+    apart: Apart,
 );

@@ -14,6 +14,7 @@
 //!                                                             StartOver(Rejoin)                        (log open)
 //! primary      Hello (with rejoin::verdict) ─► Send Welcome ─► Ship ─► Ack ─► Gate
 //! failover     LinkLost │ silence │ Switch ─► Read ─► Swap ─► Persist ─► Lead ─► Led ─► Serve
+//! by hand      Claim ─► Swap (the other's register is taken over) ─► as if an arbiter had said so: see `claim`
 //! deposed      StopServing, CloseLink …, StartOver(Deposed); nothing is ordered after that
 //! ```
 //!
@@ -34,14 +35,15 @@
 //! alone both peer levels are `disk`, which [`Note::Alone`] says once, and [`Note::Paired`] ends.
 
 use crate::arbiter::{Ended, Tracker};
+use crate::claim::Claim;
 use crate::event::{Close, Effect, Event, Freeze, Halt, Kept, Note, Order, Outbound, Read, StartOver, SwapEnd};
 use crate::message::End;
 use crate::primary::Primary;
 use crate::register::{Member, Mode, Register};
 use crate::rules::Rules;
 use crate::standby::{Standby, Welcomed};
+use crate::taking::Taking;
 use headworks_format::superblock::LANES_MAX;
-use headworks_format::units::EPOCH_MAX;
 use headworks_format::{Epoch, PairId};
 use std::collections::VecDeque;
 
@@ -117,23 +119,6 @@ pub(crate) enum State {
     Ended,
 }
 
-/// The way to a new epoch: swapped, then promised, then led.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Taking {
-    pub epoch: Epoch,
-    pub step: Step,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Step {
-    /// The swap is under way or unknown.
-    Swapping,
-    /// The promise is being written.
-    Promising,
-    /// The lanes are being opened for the epoch.
-    Leading,
-}
-
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Shard {
@@ -147,6 +132,12 @@ pub struct Shard {
     /// What was ordered to be written there last.
     pub(crate) keeping: Kept,
     pub(crate) poll_due_ns: u64,
+    /// What the other node has said of its own register, not heeded yet.
+    pub(crate) claim: Option<Claim>,
+    /// Whether it has ever said anything of it.
+    pub(crate) was_answered: bool,
+    /// When a node that led before began to wait for that.
+    pub(crate) began_ns: Option<u64>,
     effects: VecDeque<Effect>,
 }
 
@@ -171,6 +162,9 @@ impl Shard {
             kept,
             keeping: kept,
             poll_due_ns: 0,
+            claim: None,
+            was_answered: false,
+            began_ns: None,
             effects: VecDeque::with_capacity(EFFECTS_MAX),
         }
     }
@@ -197,6 +191,12 @@ impl Shard {
     #[must_use]
     pub fn register(&self) -> Option<&Register> {
         self.tracker.known()
+    }
+
+    /// Whether the register was read, so that none is one that was never written.
+    #[must_use]
+    pub fn has_seen_register(&self) -> bool {
+        self.tracker.known().is_some() || self.tracker.is_blank()
     }
 
     /// Why the register is not trusted, if it is not.
@@ -231,6 +231,12 @@ impl Shard {
     #[must_use]
     pub fn lane(&self, lane: u32) -> &Lane {
         &self.lanes[lane as usize]
+    }
+
+    /// Whether this node stands by and follows on every lane.
+    #[must_use]
+    pub fn is_following(&self) -> bool {
+        matches!(&self.state, State::Standby(standby) if standby.is_following())
     }
 
     /// What the peer of a primary has in memory of a lane; `u64::MAX` when none is in sync, none when this node does not lead.
@@ -280,6 +286,7 @@ impl Shard {
             Event::Ack(ack) => self.on_ack(now_ns, &ack),
             Event::Switch { epoch, ends } => self.on_switch(epoch, &ends),
             Event::Nack { promised } => self.on_nack(promised),
+            Event::Claim { of } => self.on_claim(now_ns, of),
             Event::GateSeen { lane, serial, committed } => self.on_gate_seen(lane, serial, committed),
             Event::LaneCut { lane, end } => self.on_lane_cut(lane, end),
             Event::IntakeStopped => self.on_intake_stopped(),
@@ -345,14 +352,19 @@ impl Shard {
     }
 
     /// What was seen of the register, by a read or by the answer to a swap.
-    fn on_register(&mut self, now_ns: u64, seen: Result<(), Freeze>) {
+    pub(crate) fn on_register(&mut self, now_ns: u64, seen: Result<(), Freeze>) {
         if let Err(why) = seen {
             return self.note(Note::Frozen(why));
         }
         if let Some(halt) = self.tracker.known().and_then(|register| self.foreign(register)) {
             return self.halt(halt);
         }
+        // Where a node begins, what the other one says comes before what this one would do.
+        if matches!(self.state, State::Starting) {
+            self.heed_claim();
+        }
         match &self.state {
+            State::Starting if self.tracker.swaps() => {}
             State::Starting => self.leave_start(now_ns),
             State::Standby(_) => self.standby_sees(),
             State::Primary(primary) => {
@@ -364,13 +376,15 @@ impl Shard {
             State::Taking(taking) => self.taking_sees(now_ns, *taking),
             State::Ended => {}
         }
+        // And elsewhere behind what the register says by now: a primary that was deposed does nothing more.
+        self.heed_claim();
         // After the rest, since a promise writes down the version as well.
         if !matches!(self.state, State::Ended) {
             self.keep(self.keeping.promised);
         }
     }
 
-    fn foreign(&self, register: &Register) -> Option<Halt> {
+    pub(crate) fn foreign(&self, register: &Register) -> Option<Halt> {
         if register.pair != self.settings.pair {
             return Some(Halt::OtherPair);
         }
@@ -379,7 +393,7 @@ impl Shard {
     }
 
     /// Rule 9: deposed is who finds another primary, or a higher epoch, in the register. Returns whether it was.
-    fn depose_unless_primary(&mut self, epoch: Epoch) -> bool {
+    pub(crate) fn depose_unless_primary(&mut self, epoch: Epoch) -> bool {
         let me = self.settings.me;
         let deposed = self.tracker.known().is_some_and(|register| register.primary != me || register.epoch > epoch);
         if deposed {
@@ -408,94 +422,26 @@ impl Shard {
             // The read has not been answered, or said nothing.
             None if !self.tracker.is_blank() => {}
             None if self.kept.needs_repair => self.note(Note::MayNotLead),
+            // Whoever founds a pair by hand writes its first register itself.
+            None if self.is_manual() => self.stand_by(now_ns),
             None => self.take(self.first_register()),
-            Some(register) if register.primary == self.settings.me && !self.kept.needs_repair => self.take_again(&register),
+            Some(register) if register.primary == self.settings.me && !self.kept.needs_repair => {
+                if !self.waits_for_claim(now_ns, &register) {
+                    self.take_again(&register);
+                }
+            }
             Some(_) => self.stand_by(now_ns),
         }
-    }
-
-    /// Rule 7: who was primary before it started takes a new epoch, with the same member in sync, before it appends.
-    fn take_again(&mut self, register: &Register) {
-        if self.rules.restart() {
-            self.take(*register);
-        } else {
-            self.state = State::Taking(Taking { epoch: register.epoch, step: Step::Promising });
-            self.on_taken();
-        }
-    }
-
-    fn first_register(&self) -> Register {
-        let settings = &self.settings;
-        Register {
-            version: 0,
-            pair: settings.pair,
-            lanes: settings.lanes,
-            segment_bytes: settings.segment_bytes,
-            epoch: Epoch(0),
-            primary: settings.me,
-            standby: None,
-            mode: settings.mode,
-        }
-    }
-
-    /// Begins to take the epoch after every one that this node knows of, for the members that `from` names.
-    pub(crate) fn take(&mut self, from: Register) {
-        if !self.tracker.is_settled() {
-            return;
-        }
-        let Some(epoch) = self.next_epoch(&from) else { return self.halt(Halt::EpochsEnd) };
-        let effect = self.tracker.swap(Register { epoch, ..from });
-        self.order(effect);
-        self.state = State::Taking(Taking { epoch, step: Step::Swapping });
-    }
-
-    pub(crate) fn next_epoch(&self, register: &Register) -> Option<Epoch> {
-        let highest = register.epoch.max(self.kept.promised).max(self.keeping.promised);
-        (highest < EPOCH_MAX).then(|| Epoch(highest.0 + 1))
     }
 
     fn on_swap_ended(&mut self, now_ns: u64, end: SwapEnd) {
         match self.tracker.on_swap_ended(end) {
             Err(why) => self.on_register(now_ns, Err(why)),
             Ok(Ended::Unknown) => {}
-            Ok(Ended::Landed | Ended::Lost) => self.on_register(now_ns, Ok(())),
-        }
-    }
-
-    /// A register was seen on the way to an epoch: it is ours, or still as it was, or somebody else's.
-    fn taking_sees(&mut self, now_ns: u64, taking: Taking) {
-        let Some(register) = self.tracker.known().copied() else { return };
-        if taking.step != Step::Swapping {
-            self.depose_unless_primary(taking.epoch);
-        } else if register.primary == self.settings.me && register.epoch == taking.epoch {
-            self.promise(taking.epoch);
-        } else if !self.tracker.swaps() {
-            // Lost. A swap of an earlier life may have landed instead, and names this node: it takes the next epoch.
-            if register.primary == self.settings.me {
-                return self.take(register);
+            Ok(Ended::Landed | Ended::Lost) => {
+                self.on_register(now_ns, Ok(()));
+                self.claim_if_followed();
             }
-            if self.lanes.iter().all(|lane| !lane.is_open) {
-                return self.stand_by(now_ns);
-            }
-            self.order(Effect::StopServing);
-            self.start_over(StartOver::Deposed);
-        }
-    }
-
-    /// The register is ours: nothing is appended, answered or led before that is written down.
-    pub(crate) fn promise(&mut self, epoch: Epoch) {
-        self.state = State::Taking(Taking { epoch, step: Step::Promising });
-        self.keep(epoch);
-        self.on_taken();
-    }
-
-    /// Leads once the promise is durable.
-    fn on_taken(&mut self) {
-        if let State::Taking(Taking { epoch, step: Step::Promising }) = self.state
-            && self.kept.promised >= epoch
-        {
-            self.state = State::Taking(Taking { epoch, step: Step::Leading });
-            self.order(Effect::Lead { epoch });
         }
     }
 
@@ -519,20 +465,12 @@ impl Shard {
         match &self.state {
             State::Taking(_) => self.on_taken(),
             State::Standby(_) => self.on_promised(now_ns),
+            State::Primary(_) if self.is_outbid() => {
+                self.order(Effect::StopServing);
+                self.close_all(Close::NewEpoch);
+                self.start_over(StartOver::Outbid);
+            }
             _ => {}
-        }
-    }
-
-    fn on_led(&mut self, now_ns: u64, ends: &[u64]) {
-        let State::Taking(Taking { epoch, step: Step::Leading }) = self.state else { return };
-        assert!(ends.len() == self.lanes.len(), "{} ends of {} lanes", ends.len(), self.lanes.len());
-        for (lane, end) in self.lanes.iter_mut().zip(ends) {
-            (lane.end.sequence, lane.durable, lane.is_open) = (*end, *end, true);
-        }
-        self.state = State::Primary(Primary::new(now_ns, epoch, ends, &self.settings));
-        self.order(Effect::Serve { epoch });
-        if !self.depose_unless_primary(epoch) {
-            self.settle();
         }
     }
 

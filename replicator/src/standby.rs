@@ -44,6 +44,13 @@ pub(crate) struct Welcomed {
     pub own: Option<Chain>,
 }
 
+impl Standby {
+    /// Whether every lane follows.
+    pub(crate) fn is_following(&self) -> bool {
+        self.links.iter().all(|link| link.follows.is_some())
+    }
+}
+
 impl Shard {
     pub(crate) fn stand_by(&mut self, now_ns: u64) {
         let links = vec![Link::default(); self.lanes.len()];
@@ -165,7 +172,8 @@ impl Shard {
     /// Does what the primary's verdict on a lane says, if this node's own log agrees.
     fn heed(&mut self, now_ns: u64, lane: u32, welcome: Welcomed) {
         if let Some(standby) = self.standby() {
-            standby.heard_ns = now_ns;
+            // Who answers is not fenced, whatever was said of it before.
+            (standby.heard_ns, standby.fenced) = (now_ns, None);
         }
         // The log has moved since it asked: what was said of it does not hold any more.
         if welcome.judged != self.lane(lane).end {
@@ -345,7 +353,7 @@ impl Shard {
     /// Rule 6: who makes itself primary is in sync, with this very disk and no fault of it, and nobody has forbidden it.
     pub(crate) fn standby_sees(&mut self) {
         let State::Standby(standby) = &mut self.state else { return };
-        let (bids, fenced) = (core::mem::take(&mut standby.bids), standby.fenced);
+        let bids = core::mem::take(&mut standby.bids);
         let Some(register) = self.tracker.known().copied() else { return };
         if register.primary == self.settings.me {
             return self.was_made_primary(register);
@@ -353,15 +361,19 @@ impl Shard {
         if !bids || self.tracker.swaps() {
             return;
         }
+        // A word is good for one look: what becomes of it is known then, and a later loss needs another.
+        let fenced = self.standby().and_then(|standby| standby.fenced.take());
         if !self.may_lead(&register, fenced) {
-            return self.note(Note::MayNotLead);
+            let waits = by_hand(register.mode) && fenced.is_none() && register.in_sync(self.settings.me) && !self.kept.needs_repair;
+            return self.note(if waits { Note::AwaitsOperator } else { Note::MayNotLead });
         }
         if !self.tracker.is_settled() {
             return;
         }
         let Some(epoch) = self.next_epoch(&register) else { return self.halt(Halt::EpochsEnd) };
+        let mode = if by_hand(register.mode) { Mode::Vouched } else { register.mode };
         // While the swap is under way this node goes on to follow: what it takes meanwhile is before the new epoch.
-        let effect = self.tracker.swap(Register { epoch, primary: self.settings.me, standby: None, ..register });
+        let effect = self.tracker.swap(Register { epoch, primary: self.settings.me, standby: None, mode, ..register });
         self.order(effect);
         if let Some(standby) = self.standby() {
             standby.asked = Some(epoch);
@@ -370,7 +382,8 @@ impl Shard {
 
     fn may_lead(&self, register: &Register, fenced: Option<u128>) -> bool {
         let in_sync = register.in_sync(self.settings.me) || !self.rules.promote();
-        let allowed = register.mode == Mode::Auto || (register.mode == Mode::Manual && fenced == Some(register.primary.node));
+        let is_told = fenced == Some(register.primary.node) || !self.rules.word();
+        let allowed = register.mode == Mode::Auto || (by_hand(register.mode) && is_told);
         in_sync && allowed && !self.kept.needs_repair
     }
 
@@ -392,7 +405,12 @@ impl Shard {
     /// The arbiter did not answer: whoever wanted to lead tries again when the patience is over once more.
     pub(crate) fn on_unreachable(&mut self) {
         if let Some(standby) = self.standby() {
-            standby.bids = false;
+            (standby.bids, standby.fenced) = (false, None);
         }
     }
+}
+
+/// Whether an operator decides, by the register.
+pub(crate) fn by_hand(mode: Mode) -> bool {
+    matches!(mode, Mode::Manual | Mode::Vouched)
 }

@@ -25,7 +25,7 @@ layout!(
     RegisterRecord, RECORD_BYTES, {
     magic: U64 = "\"HWREGIS1\"",
     version: U16 = "1",
-    mode: U16 = "0 automatic, 1 manual, 2 frozen",
+    mode: U16 = "0 automatic, 1 manual, 2 frozen, 3 manual and left alone by the operator",
     crc: U32 = "CRC-32C of the record without this field",
     register_version: U64 = "counts the swaps; what a swap must name, from 1",
     pair_id: U128 = "identity that both nodes of the pair share",
@@ -55,6 +55,8 @@ pub enum Mode {
     Auto,
     /// An operator; the nodes keep both copies or wait.
     Manual,
+    /// An operator, who has vouched that the other node is fenced: the primary commits alone until another is in sync.
+    Vouched,
     /// Nobody: an operator looks into it.
     Frozen,
 }
@@ -175,11 +177,12 @@ fn mode_number(mode: Mode) -> u16 {
         Mode::Auto => 0,
         Mode::Manual => 1,
         Mode::Frozen => 2,
+        Mode::Vouched => 3,
     }
 }
 
 fn mode_of(number: u16) -> Option<Mode> {
-    [Mode::Auto, Mode::Manual, Mode::Frozen].into_iter().find(|mode| mode_number(*mode) == number)
+    [Mode::Auto, Mode::Manual, Mode::Frozen, Mode::Vouched].into_iter().find(|mode| mode_number(*mode) == number)
 }
 
 fn record_crc(record: &RegisterRecord) -> u32 {

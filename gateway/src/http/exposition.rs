@@ -146,7 +146,9 @@ fn standing(out: &mut Exposition<'_>, pair: &PairStatus) -> fmt::Result {
     out.gauge("peer_silence_seconds_max", "Longest silence of the connected peer", pair.silence.max_seconds)?;
     out.gauge("peer_silence_limit_seconds", "Silence from which on the peer counts as gone", pair.silence.limit_seconds)?;
     out.counter("links_rejected", "Connections, messages and blocks for the pair that were refused", pair.links_rejected)?;
-    out.gauge("needs_repair", "Whether this node's disk has failed, so that it does not lead; must be 0", i64::from(pair.needs_repair))
+    out.gauge("needs_repair", "Whether this node's disk has failed, so that it does not lead; must be 0", i64::from(pair.needs_repair))?;
+    let awaits = "Whether the other node is missed, and an operator has to say whether this one goes on without it";
+    out.gauge("awaits_operator", awaits, i64::from(pair.awaits_operator))
 }
 
 fn by_lane(counts: &[ListenerLaneCount]) -> Vec<([(&'static str, String); 2], u64)> {

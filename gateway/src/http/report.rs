@@ -245,6 +245,8 @@ pub struct PairStatus {
     pub failovers: Counts,
     /// Whether this node's disk has failed: it does not lead until it is repaired.
     pub needs_repair: bool,
+    /// Whether the other node is not there, and an operator has to say whether this one goes on without it.
+    pub awaits_operator: bool,
 }
 
 /// The pair's register.
@@ -258,7 +260,7 @@ pub struct RegisterStatus {
     pub primary: String,
     /// Names of who is in sync, the primary first.
     pub in_sync: Vec<String>,
-    /// `auto`, `manual` or `frozen`.
+    /// `auto`, `manual`, `vouched` (by hand, and the primary is left alone) or `frozen`.
     pub mode: String,
 }
 

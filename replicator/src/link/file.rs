@@ -12,6 +12,7 @@ use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::sync::Arc;
 
 /// Name of the file in a witness's directory.
 pub const WITNESS_FILE: &str = "witness";
@@ -43,7 +44,7 @@ pub enum FileError {
 #[derive(Debug)]
 pub struct RegisterFile {
     witness: Witness,
-    volume: Volume,
+    volume: Arc<Volume>,
     name: &'static str,
     file: DirectFile,
     page: AlignedBuffer,
@@ -54,7 +55,8 @@ impl RegisterFile {
     ///
     /// # Errors
     /// It is damaged, or cannot be read, made or mended.
-    pub fn open(volume: Volume, name: &'static str, identity: Identity) -> Result<(RegisterFile, Vec<Note>), FileError> {
+    pub fn open(volume: impl Into<Arc<Volume>>, name: &'static str, identity: Identity) -> Result<(RegisterFile, Vec<Note>), FileError> {
+        let volume = volume.into();
         let path = volume.path().join(name);
         let explain = |operation| {
             let path = path.display().to_string();

@@ -94,6 +94,8 @@ pub struct Seen {
     pub arbiter_answers: bool,
     /// Whether this node's disk has failed: it does not lead until it is repaired.
     pub needs_repair: bool,
+    /// Whether it stands by and follows on every lane.
+    pub follows: bool,
     /// Lanes.
     pub lanes: Vec<LaneSeen>,
     /// When the other node was heard last, in ns of a clock that does not go back.

@@ -314,6 +314,7 @@ impl<D: Disk> Lane<D> {
             Message::Switch(switch) => Brought::Event(Event::Switch { epoch: switch.epoch, ends: switch.ends.iter().collect() }),
             Message::Fetch(_) | Message::Lacks(_) => return Err(Lost::given_up("a block is borrowed on a lane's own connection")),
             Message::Nack(nack) => Brought::Event(Event::Nack { promised: nack.promised }),
+            Message::Claim(claim) => Brought::Event(Event::Claim { of: claim.of }),
         };
         connection.consume(bytes);
         Ok(Some(brought))

@@ -11,19 +11,22 @@
 //! A turn never waits but for the superblock, and for what the node does when it is told to lead. Between turns it sleeps in one
 //! poll over all descriptors.
 
+mod claims;
 mod show;
 mod sleep;
 mod speak;
+mod strangers;
 
 use super::arbiter::Arbiter;
 use super::connection::{Connection, Lost};
 use super::host::{Cause, Host};
+use super::inquiry::Inquiry;
 use super::lane::{Asking, Brought, Lane};
-use super::lending::{LENT_MAX, Lending};
+use super::lending::Lending;
 use super::receiving::Receiving;
 use super::shipping::Shipping;
 use crate::event::{Effect, Event, Outbound, Read, StartOver, SwapEnd};
-use crate::message::{self, Fetch, Message, Verdict};
+use crate::message::{self, Verdict};
 use crate::shard::{Role, Shard};
 use crate::witness::{Answered, Denied, Outcome, Unreachable};
 use headworks_format::{Epoch, PairId};
@@ -31,10 +34,6 @@ use headworks_io::{Clock, Wake};
 use std::collections::VecDeque;
 use std::net::{SocketAddr, TcpListener};
 
-/// Connections that have not said yet which lane they are for.
-const STRANGERS_MAX: usize = 128;
-/// How long one may say nothing.
-const STRANGER_NS_MAX: u64 = 2_000_000_000;
 /// How long a node that stands by looks for a primary before it opens its lanes by itself.
 const ALONE_NS: u64 = 1_500_000_000;
 /// How long a node that stands by waits for the answer to what it asked before it asks again on another connection.
@@ -60,6 +59,8 @@ pub struct PairParts<H: Host, A> {
     pub pair: PairId,
     /// How often time is told of.
     pub tick_ns: u64,
+    /// Whether each node keeps a register of its own: then a node that is not connected asks the other one what that says.
+    pub inquires: bool,
 }
 
 /// The loop.
@@ -93,6 +94,8 @@ pub struct PairLoop<H: Host, A> {
     rejected: u64,
     is_open: bool,
     since_ns: u64,
+    /// Where an operator is the arbiter: asks the other node what its register says.
+    inquiry: Option<Inquiry>,
 }
 
 impl<H: Host, A: Arbiter> PairLoop<H, A> {
@@ -129,6 +132,7 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
             rejected: 0,
             is_open: false,
             since_ns: Clock.monotonic_ns(),
+            inquiry: parts.inquires.then(|| Inquiry::new(parts.peer)),
         })
     }
 
@@ -157,6 +161,7 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
         if self.shard.role() == Role::Standby {
             self.dial(now_ns);
         }
+        done += self.inquire(now_ns);
         for lane in 0..self.lanes.len() {
             done += self.receive(lane, now_ns);
             done += self.send(lane, now_ns);
@@ -340,64 +345,6 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
 
     // What comes in.
 
-    fn let_in(&mut self, now_ns: u64) -> usize {
-        let mut done = 0;
-        while let Ok((stream, _)) = self.listener.accept() {
-            done += 1;
-            if self.strangers.len() < STRANGERS_MAX
-                && let Ok(connection) = Connection::new(stream)
-            {
-                self.strangers.push((connection, now_ns));
-            } else {
-                self.rejected += 1;
-            }
-        }
-        for (mut connection, since_ns) in std::mem::take(&mut self.strangers) {
-            match said(&mut connection) {
-                Ok(Some(First::Asks(asking))) if (asking.lane as usize) < self.lanes.len() => {
-                    // Who asks again has given up the connection on which it asked before.
-                    self.asking.retain(|(_, before)| before.lane != asking.lane || before.from.member != asking.from.member);
-                    self.asking.push((connection, asking));
-                    done += 1;
-                }
-                Ok(Some(First::Borrows(fetch))) if self.may_lend(&fetch) => {
-                    self.begin_to_lend(connection, fetch, now_ns);
-                    done += 1;
-                }
-                Ok(None) if now_ns.saturating_sub(since_ns) < STRANGER_NS_MAX => self.strangers.push((connection, since_ns)),
-                _ => self.rejected += 1,
-            }
-        }
-        done
-    }
-
-    fn may_lend(&self, fetch: &Fetch) -> bool {
-        fetch.pair == self.pair && (fetch.lane as usize) < self.lanes.len() && self.lent.len() < LENT_MAX
-    }
-
-    fn begin_to_lend(&mut self, connection: Connection, fetch: Fetch, now_ns: u64) {
-        match Lending::of(connection, self.host.log(fetch.lane), self.shard.kept().promised, fetch, now_ns) {
-            Ok(lending) => self.lent.extend(lending),
-            Err(lost) => self.could_not_lend(&lost),
-        }
-    }
-
-    /// Goes on with the blocks that are lent.
-    fn lend(&mut self, now_ns: u64) {
-        for mut lending in std::mem::take(&mut self.lent) {
-            match lending.go_on(now_ns) {
-                Ok(true) => self.lent.push(lending),
-                Ok(false) => {}
-                Err(lost) => self.could_not_lend(&lost),
-            }
-        }
-    }
-
-    fn could_not_lend(&mut self, lost: &Lost) {
-        self.rejected += 1;
-        self.host.say(&format!("a block could not be lent to the other node: {}", lost.why));
-    }
-
     /// Answers who asks to follow, as soon as the two logs can be compared.
     fn answer_asking(&mut self, now_ns: u64) -> usize {
         let mut answered = 0;
@@ -560,28 +507,6 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
         at.hang_up();
         at.dialling.pause(now_ns);
     }
-}
-
-/// What a connection that was let in is for.
-enum First {
-    /// A lane wants to follow.
-    Asks(Asking),
-    /// A block is wanted.
-    Borrows(Fetch),
-}
-
-/// What a connection that was let in says first.
-fn said(connection: &mut Connection) -> Result<Option<First>, Lost> {
-    connection.fill()?;
-    let next = message::next(connection.received()).map_err(|rejected| Lost::given_up(format!("malformed: {rejected:?}")))?;
-    let Some((message, bytes)) = next else { return Ok(None) };
-    let first = match message {
-        Message::Hello(hello) => First::Asks(Asking::of(&hello)),
-        Message::Fetch(fetch) => First::Borrows(fetch),
-        _ => return Err(Lost::given_up("the first message is neither Hello nor Fetch")),
-    };
-    connection.consume(bytes);
-    Ok(Some(first))
 }
 
 fn event_of(answered: &Answered, swaps: bool) -> Event {

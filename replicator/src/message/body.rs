@@ -3,14 +3,15 @@
 //! ```text
 //! member      node u128 │ incarnation u128               text       length u16 │ UTF-8
 //! end         sequence u64 │ chain [u8; 16]              list       count u16 │ entries
+//! register    a record of 4 KiB, as an arbiter keeps it
 //! ```
 
 use super::frame::{KIND_APPEND, Reason, Rejected};
 use super::{
-    ADDRESS_BYTES_MAX, Ack, Append, End, Envelope, Fetch, Heartbeat, HeartbeatAck, Hello, Lacks, Message, NAME_BYTES_MAX, Nack, Positions,
-    Refusal, SPANS_MAX, Switch, Verdict, Welcome,
+    ADDRESS_BYTES_MAX, Ack, Append, Claim, End, Envelope, Fetch, Heartbeat, HeartbeatAck, Hello, Lacks, Message, NAME_BYTES_MAX, Nack,
+    Positions, Refusal, SPANS_MAX, Switch, Verdict, Welcome,
 };
-use crate::register::Member;
+use crate::register::{Member, RECORD_BYTES, Record, Register};
 use headworks_format::superblock::LANES_MAX;
 use headworks_format::units::EPOCH_MAX;
 use headworks_format::{Chain, Epoch, LaneId, PairId, block};
@@ -123,6 +124,16 @@ impl<'a> Reader<'a> {
         self.limit("member", (member.node != 0 && member.incarnation != 0).then_some(member))
     }
 
+    fn flag(&mut self, what: &'static str) -> Result<bool, Rejected> {
+        let flag = self.u8()?;
+        self.limit(what, (flag <= 1).then_some(flag == 1))
+    }
+
+    fn register(&mut self) -> Result<Register, Rejected> {
+        let record = Record::parse(self.take(RECORD_BYTES)?);
+        self.limit("register", if let Record::Present(register) = record { Some(register) } else { None })
+    }
+
     fn end(&mut self) -> Result<End, Rejected> {
         Ok(End { sequence: self.u64()?, chain: Chain(self.array()?) })
     }
@@ -151,6 +162,13 @@ impl<'a> Reader<'a> {
     }
 }
 
+fn read_claim<'a>(from: &mut Reader<'a>) -> Result<Claim<'a>, Rejected> {
+    let (asks, name) = (from.flag("asks")?, from.text("name", NAME_BYTES_MAX)?);
+    let is_written = from.flag("register")?;
+    let of = if is_written { Some((from.member()?, from.register()?)) } else { None };
+    Ok(Claim { asks, name, of })
+}
+
 /// Reads the body of that kind.
 pub(super) fn read_message<'a>(kind: u8, from: &mut Reader<'a>) -> Result<Message<'a>, Rejected> {
     Ok(match kind {
@@ -167,6 +185,7 @@ pub(super) fn read_message<'a>(kind: u8, from: &mut Reader<'a>) -> Result<Messag
         8 => Message::Nack(Nack { promised: from.epoch()? }),
         9 => Message::Fetch(Fetch { pair: PairId(from.u128()?), lane: from.lane()?, sequence: from.u64()? }),
         10 => Message::Lacks(Lacks { lane: from.lane()?, sequence: from.u64()? }),
+        11 => Message::Claim(read_claim(from)?),
         _ => return Err(Rejected { reason: Reason::Kind, position: super::FRAME_HEAD_BYTES - 5 }),
     })
 }
@@ -284,6 +303,10 @@ pub(super) fn write_message(message: &Message<'_>, out: &mut Vec<u8>) -> u8 {
             put(out, &[&lacks.lane.to_le_bytes(), &lacks.sequence.to_le_bytes()]);
             10
         }
+        Message::Claim(claim) => {
+            write_claim(claim, out);
+            11
+        }
     }
 }
 
@@ -313,6 +336,16 @@ fn write_welcome(welcome: &Welcome<'_>, out: &mut Vec<u8>) {
             let number = REFUSALS.iter().position(|known| *known == refusal).expect("every refusal has a number");
             put(out, &[&[3, u8::try_from(number).expect("six")]]);
         }
+    }
+}
+
+fn write_claim(claim: &Claim<'_>, out: &mut Vec<u8>) {
+    put(out, &[&[u8::from(claim.asks)]]);
+    write_text(claim.name, NAME_BYTES_MAX, out);
+    put(out, &[&[u8::from(claim.of.is_some())]]);
+    if let Some((member, register)) = claim.of {
+        write_member(member, out);
+        put(out, &[&register.encode()[..]]);
     }
 }
 

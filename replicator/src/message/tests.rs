@@ -1,4 +1,5 @@
 use super::*;
+use crate::register::Mode;
 use headworks_format::units::EPOCH_MAX;
 use proptest::prelude::*;
 use zerocopy::little_endian::U32;
@@ -108,7 +109,22 @@ fn messages(sample: &Sample) -> Vec<Message<'_>> {
         Message::Nack(Nack { promised: epoch }),
         Message::Fetch(Fetch { pair: PairId(sample.wide[3]), lane: sample.lane, sequence: d }),
         Message::Lacks(Lacks { lane: sample.lane, sequence: a }),
+        Message::Claim(Claim { asks: a % 2 == 1, name: &sample.name, of: Some((member, register(sample))) }),
+        Message::Claim(Claim { asks: a % 2 == 0, name: &sample.name, of: None }),
     ]
+}
+
+fn register(sample: &Sample) -> Register {
+    Register {
+        version: sample.numbers[0].max(1),
+        pair: PairId(sample.wide[0]),
+        lanes: sample.lanes,
+        segment_bytes: 1 << 28,
+        epoch: sample.epoch.max(Epoch(1)),
+        primary: Member { node: sample.wide[1], incarnation: sample.wide[2] },
+        standby: None,
+        mode: Mode::Vouched,
+    }
 }
 
 fn encoded(message: &Message<'_>) -> Vec<u8> {
@@ -159,7 +175,7 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bodies_with_a_right_sum_never_panic(kind in 0u8..10, body in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn arbitrary_bodies_with_a_right_sum_never_panic(kind in 0u8..13, body in prop::collection::vec(any::<u8>(), 0..300)) {
         let frame = with_body(&[0, 0, 0, 0, kind], &body);
         let _ = next(&frame);
         let _ = envelope(&frame);
@@ -218,12 +234,12 @@ fn short_long_and_impossible_bodies_are_refused_with_a_reason() {
     let frame = |index: usize| encoded(&messages(&sample())[index]);
     let body = |index: usize| frame(index)[FRAME_HEAD_BYTES..].to_vec();
     let reason = |frame: &[u8], body: &[u8]| next(&with_body(frame, body)).map(|found| found.is_some()).map_err(|rejected| rejected.reason);
-    for index in [0, 1, 3, 4, 5, 6, 7, 8, 9] {
+    for index in [0, 1, 3, 4, 5, 6, 7, 8, 9, 10, 11] {
         let (frame, body) = (frame(index), body(index));
         assert_eq!(reason(&frame, &body[..body.len() - 1]), Err(Reason::Ends), "kind {}", frame[4]);
         assert_eq!(reason(&frame, &[&body[..], &[0]].concat()), Err(Reason::Rest), "kind {}", frame[4]);
     }
-    assert_eq!(reason(&[0, 0, 0, 0, 11], &[]), Err(Reason::Kind));
+    assert_eq!(reason(&[0, 0, 0, 0, 12], &[]), Err(Reason::Kind));
     let high = (EPOCH_MAX.0 + 1).to_le_bytes();
     assert_eq!(reason(&frame(7), &high), Err(Reason::Limit("epoch")));
     assert_eq!(reason(&frame(3), &[&3u32.to_le_bytes()[..], &0u16.to_le_bytes()].concat()), Err(Reason::Limit("positions")), "no lane");
@@ -237,6 +253,11 @@ fn short_long_and_impossible_bodies_are_refused_with_a_reason() {
     let mut ack = body(5);
     ack[4 + 32 + 4..4 + 32 + 4 + 8].fill(0);
     assert_eq!(reason(&frame(5), &ack), Err(Reason::Limit("durable")), "durable beyond received");
+    let mut claim = body(10);
+    *claim.last_mut().unwrap() ^= 1;
+    assert_eq!(reason(&frame(10), &claim), Err(Reason::Limit("register")), "a record whose own sum does not fit");
+    claim[0] = 2;
+    assert_eq!(reason(&frame(10), &claim), Err(Reason::Limit("asks")));
 }
 
 #[test]
@@ -258,6 +279,9 @@ fn bytes_are_frozen() {
     let found: Vec<u32> = messages(&sample).iter().map(|message| headworks_format::checksum::crc32c(&encoded(message))).collect();
     assert_eq!(
         found,
-        [2495160576, 2175759232, 1815394175, 4126736562, 451990173, 934056435, 1524433829, 4170537049, 2226829032, 1985694665]
+        [
+            2495160576, 2175759232, 1815394175, 4126736562, 451990173, 934056435, 1524433829, 4170537049, 2226829032, 1985694665,
+            2088730591, 3483541892
+        ]
     );
 }

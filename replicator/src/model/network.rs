@@ -1,7 +1,7 @@
 //! Messages under way, and the one-byte blocks of which logs are made here.
 
 use crate::message::{Ack, End, Envelope, Verdict};
-use crate::register::Member;
+use crate::register::{Member, Register};
 use headworks_format::{Chain, Epoch};
 
 /// A block: its epoch in the high half, its record in the low one. No block is 0.
@@ -57,4 +57,5 @@ pub enum Content {
     Append(Envelope),
     Ack(Ack),
     Switch { epoch: Epoch, end: u64 },
+    Claim { of: Option<(Member, Register)> },
 }

@@ -19,6 +19,8 @@ pub enum Asked {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Node {
     pub shard: Shard,
+    /// What a register begins with.
+    pub mode: Mode,
     pub member: Member,
     pub blocks: Vec<Block>,
     /// Blocks that an fdatasync covers.
@@ -38,11 +40,12 @@ pub struct Node {
 }
 
 impl Node {
-    pub fn new(index: usize, rules: Rules) -> Node {
+    pub fn new(index: usize, mode: Mode, rules: Rules) -> Node {
         let member = Member { node: 1 + index as u128, incarnation: 10 };
         let (kept, blocks) = (Kept::default(), Vec::new());
         Node {
-            shard: machine(rules, member, kept, &blocks, 0),
+            shard: machine(rules, (member, mode), kept, &blocks, 0),
+            mode,
             member,
             blocks,
             synced: 0,
@@ -61,7 +64,7 @@ impl Node {
     pub fn start(&mut self, rules: Rules) -> Option<Swap> {
         self.keeping.clear();
         (self.ships, self.gate, self.committed, self.takes_packets) = (None, 0, 0, false);
-        self.shard = machine(rules, self.member, self.kept, &self.blocks, self.synced);
+        self.shard = machine(rules, (self.member, self.mode), self.kept, &self.blocks, self.synced);
         match core::mem::replace(&mut self.asked, Asked::Nothing) {
             Asked::Swap(swap) => Some(swap),
             _ => None,
@@ -83,20 +86,20 @@ impl Node {
     }
 }
 
-fn machine(rules: Rules, member: Member, kept: Kept, blocks: &[Block], synced: usize) -> Shard {
+fn machine(rules: Rules, (member, mode): (Member, Mode), kept: Kept, blocks: &[Block], synced: usize) -> Shard {
     let lane = Lane { end: end(blocks), durable: synced as u64, committed: 0, is_open: false };
-    Shard::with_rules(settings(member), kept, vec![lane], rules)
+    Shard::with_rules(settings(member, mode), kept, vec![lane], rules)
 }
 
 /// Whatever can wait waits for nothing, so that it may happen at any time; but nobody is told that another lives.
-pub fn settings(me: Member) -> Settings {
+pub fn settings(me: Member, mode: Mode) -> Settings {
     Settings {
         me,
         pair: PairId(7),
         lanes: 1,
         segment_bytes: 1 << 28,
-        mode: Mode::Auto,
-        may_run_alone: true,
+        mode,
+        may_run_alone: mode == Mode::Auto,
         heartbeat_ns: u64::MAX,
         detect_ns: 0,
         holdoff_ns: 0,

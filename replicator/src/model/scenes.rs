@@ -24,15 +24,32 @@ pub enum Scene {
     Returning,
     /// Two records are committed on both; then node 1 loses its disk, node 0 leads epoch 2, and the new member asks.
     Replaced,
+    /// By hand: node 0 leads epoch 3, node 1 is in sync and has it in its own register, nothing was written.
+    ByHand,
+    /// The same with a record on both; then an operator has told node 1 to lead, and node 0 lives on.
+    Vouched,
+    /// By hand: node 1 has followed node 0 since it was left alone, and node 0 has not registered it yet.
+    Returned,
 }
 
 impl Scene {
-    pub const ALL: [Scene; 7] =
-        [Scene::Paired, Scene::Committed, Scene::Alone, Scene::Adding, Scene::Restarted, Scene::Returning, Scene::Replaced];
+    pub const ALL: [Scene; 10] = [
+        Scene::Paired,
+        Scene::Committed,
+        Scene::Alone,
+        Scene::Adding,
+        Scene::Restarted,
+        Scene::Returning,
+        Scene::Replaced,
+        Scene::ByHand,
+        Scene::Vouched,
+        Scene::Returned,
+    ];
 
     /// How many steps from it each run of the tests can afford: some tens of thousands of states.
     pub fn steps(self) -> u32 {
         match self {
+            Scene::ByHand | Scene::Vouched | Scene::Returned => 7,
             Scene::Paired | Scene::Restarted | Scene::Returning => 8,
             Scene::Committed | Scene::Adding => 9,
             Scene::Alone | Scene::Replaced => 11,
@@ -50,10 +67,21 @@ impl Scene {
             Scene::Restarted => restarted(),
             Scene::Returning => returning(),
             Scene::Replaced => replaced(),
+            Scene::ByHand => by_hand(),
+            Scene::Vouched => vouched(),
+            Scene::Returned => returned(),
         };
         world.obey(rules);
-        world.crashes = 0;
+        (world.crashes, world.words) = (0, 0);
         world
+    }
+
+    /// The highest epoch of a search from it: by hand each node takes every second one.
+    pub fn epoch_max(self) -> Epoch {
+        match self {
+            Scene::ByHand | Scene::Vouched | Scene::Returned => Epoch(8),
+            _ => Epoch(3),
+        }
     }
 }
 
@@ -83,6 +111,7 @@ fn joins(world: &World, step: &Step) -> bool {
         Step::Deliver(Packet { content: Content::Welcome { epoch, .. }, .. }) => Some(*epoch) == world.nodes[0].leads(),
         Step::Deliver(Packet { content: Content::Hello { .. }, to: 0 }) => world.nodes[0].ships.is_none(),
         Step::Deliver(Packet { content: Content::Ack(_), .. }) => true,
+        Step::Deliver(Packet { content: Content::Claim { .. }, .. }) => true,
         Step::Persist(_) | Step::Serve(_) | Step::Hear(_) | Step::Sync(_) => true,
         _ => false,
     }
@@ -93,7 +122,7 @@ fn paired() -> World {
     run(&mut world, &LEAD);
     run(&mut world, &[Step::Tick(1), Step::LinkUp(1)]);
     arrive(&mut world, joins);
-    let register = world.register.expect("it was written");
+    let register = world.registers[0].expect("it was written");
     assert_eq!((register.epoch, register.standby), (Epoch(1), Some(world.nodes[1].member)), "{world:#?}");
     assert_eq!(world.nodes[1].shard.role(), Role::Standby);
     world.sent.clear();
@@ -156,5 +185,45 @@ fn replaced() -> World {
     run(&mut world, &LEAD);
     run(&mut world, &[Step::LinkUp(1)]);
     assert_eq!((world.nodes[0].leads(), world.nodes[1].blocks.len()), (Some(Epoch(2)), 0), "{world:#?}");
+    world
+}
+
+fn by_hand() -> World {
+    let mut world = World::by_hand(Rules::ALL);
+    run(&mut world, &LEAD);
+    run(&mut world, &[Step::Tick(1), Step::LinkUp(1)]);
+    arrive(&mut world, joins);
+    let said = world.registers.map(|register| register.map(|register| (register.epoch, register.standby)));
+    assert_eq!(said, [Some((Epoch(3), Some(world.nodes[1].member))); 2], "{world:#?}");
+    world.sent.clear();
+    world
+}
+
+fn vouched() -> World {
+    let mut world = by_hand();
+    run(&mut world, &[Step::Append(0)]);
+    arrive(&mut world, |world, step| joins(world, step) || matches!(step, Step::Deliver(_)));
+    assert_eq!(world.committed.len(), 1, "{world:#?}");
+    world.sent.clear();
+    run(&mut world, &[Step::Promote(1), Step::Serve(1), Step::Hear(1), Step::Persist(1)]);
+    assert_eq!([0, 1].map(|node| world.nodes[node].leads()), [Some(Epoch(3)), Some(Epoch(4))], "{world:#?}");
+    world
+}
+
+fn returned() -> World {
+    let mut world = vouched();
+    run(&mut world, &[Step::Append(1), Step::Sync(1), Step::Claim(1)]);
+    let good = |world: &World, step: &Step| {
+        let swaps = matches!(world.nodes[1].asked, Asked::Swap(_));
+        let appends = matches!(step, Step::Deliver(Packet { content: Content::Append(_), to: 0 }));
+        let asks = matches!(step, Step::Tick(0)) && world.nodes[0].shard.role() == Role::Starting;
+        let dials = matches!(step, Step::LinkUp(0));
+        let hello = matches!(step, Step::Deliver(Packet { content: Content::Hello { .. }, to: 1 })) && world.nodes[1].ships.is_none();
+        let welcome = matches!(step, Step::Deliver(Packet { content: Content::Welcome { .. }, to: 0 }));
+        !swaps && (joins(world, step) || appends || asks || dials || hello || welcome)
+    };
+    arrive(&mut world, good);
+    let adds = matches!(world.nodes[1].asked, Asked::Swap(swap) if swap.register.standby == Some(world.nodes[0].member));
+    assert!(adds, "{world:#?}");
     world
 }

@@ -2,9 +2,9 @@
 
 use super::network::{Block, Content, Packet, block, blocks, chain, end, history};
 use super::node::{Asked, Node};
-use crate::event::{Effect, Event, Introduction, Order, Outbound, Read, SwapEnd};
+use crate::event::{Effect, Event, Introduction, Note, Order, Outbound, Read, SwapEnd};
 use crate::message::{Ack, End, Envelope, PROTOCOL};
-use crate::register::{Register, Swap, SwapAnswer, swapped};
+use crate::register::{Mode, Register, Swap, SwapAnswer, swapped, version_of};
 use crate::rejoin::{self, Lineage};
 use crate::rules::Rules;
 use crate::shard::Role;
@@ -19,9 +19,16 @@ pub struct World {
     pub rules: Rules,
     /// Whether envelopes say what is committed: what a standby knows protects it, so the search goes without.
     pub tells_committed: bool,
-    pub register: Option<Register>,
-    /// Swaps whose senders gave up: each may land yet.
-    pub late: BTreeSet<Swap>,
+    /// Whether an operator is the arbiter: each node keeps a register then. Else the first is the arbiter's.
+    pub by_hand: bool,
+    pub registers: [Option<Register>; 2],
+    /// Swaps whose senders gave up, and of which register: each may land yet.
+    pub late: BTreeSet<(usize, Swap)>,
+    /// The node that an operator has told to lead, until it is known what has become of it.
+    pub word: Option<usize>,
+    pub words: u8,
+    /// The only disk with something committed is lost: the operator has nobody to tell any more.
+    pub is_lost: bool,
     pub nodes: [Node; 2],
     /// Every message that was ever sent.
     pub sent: BTreeSet<Packet>,
@@ -56,7 +63,7 @@ pub enum Step {
     /// No answer will arrive to what the arbiter has not done yet.
     Lose(usize),
     /// A swap lands that its sender gave up.
-    Land(Swap),
+    Land(usize, Swap),
     Persist(usize),
     Append(usize),
     Sync(usize),
@@ -67,6 +74,10 @@ pub enum Step {
     },
     LoseDisk(usize),
     Switchover(usize),
+    /// The other hears, now or later, what this node's register says now.
+    Claim(usize),
+    /// An operator says to this node that the other is fenced, rightly or not.
+    Promote(usize),
 }
 
 /// What went wrong.
@@ -78,9 +89,13 @@ impl World {
         World {
             rules,
             tells_committed: false,
-            register: None,
+            by_hand: false,
+            registers: [None, None],
             late: BTreeSet::new(),
-            nodes: [Node::new(0, rules), Node::new(1, rules)],
+            word: None,
+            words: 0,
+            is_lost: false,
+            nodes: [0, 1].map(|index| Node::new(index, Mode::Auto, rules)),
             sent: BTreeSet::new(),
             records: 0,
             crashes: 0,
@@ -88,6 +103,32 @@ impl World {
             committed: Vec::new(),
             commits: Vec::new(),
         }
+    }
+
+    /// Two blank nodes, of which the first has founded the pair by hand.
+    pub fn by_hand(rules: Rules) -> World {
+        let nodes = [0, 1].map(|index| Node::new(index, Mode::Manual, rules));
+        let founded = Register {
+            version: 1,
+            pair: PairId(7),
+            lanes: 1,
+            segment_bytes: 1 << 28,
+            epoch: Epoch(1),
+            primary: nodes[0].member,
+            standby: None,
+            mode: Mode::Manual,
+        };
+        World { by_hand: true, registers: [Some(founded), None], nodes, ..World::new(rules) }
+    }
+
+    /// The register that a node swaps.
+    fn place(&self, node: usize) -> usize {
+        if self.by_hand { node } else { 0 }
+    }
+
+    /// The register by which a node leads.
+    pub fn register_of(&self, node: usize) -> Option<Register> {
+        self.registers[self.place(node)]
     }
 
     /// From now on these rules hold.
@@ -104,7 +145,8 @@ impl World {
     /// What could happen now, whether it changes anything or not.
     pub fn steps(&self) -> Vec<Step> {
         let mut steps: Vec<Step> = self.sent.iter().map(|packet| Step::Deliver(*packet)).collect();
-        steps.extend(self.late.iter().filter(|swap| self.version() == swap.expected).map(|swap| Step::Land(*swap)));
+        let may_land = |(place, swap): &&(usize, Swap)| version_of(self.registers[*place].as_ref()) == swap.expected;
+        steps.extend(self.late.iter().filter(may_land).map(|(place, swap)| Step::Land(*place, *swap)));
         for (index, node) in self.nodes.iter().enumerate() {
             self.steps_of(index, node, &mut steps);
         }
@@ -123,7 +165,7 @@ impl World {
         }
         if node.shard.role() == Role::Standby {
             steps.push(Step::LinkLost(index));
-            let led = self.register.map(|register| register.epoch);
+            let led = self.register_of(1 - index).map(|register| register.epoch);
             if node.shard.asks_or_follows(0).is_none_or(|follows| Some(follows) < led) {
                 steps.push(Step::LinkUp(index));
             }
@@ -137,10 +179,19 @@ impl World {
         }
         steps.push(Step::Crash { node: index, keeps_unsynced: false });
         steps.push(Step::LoseDisk(index));
+        if self.by_hand {
+            steps.push(Step::Claim(index));
+            steps.extend(self.may_be_told_to_lead(index).then_some(Step::Promote(index)));
+        }
     }
 
-    fn version(&self) -> u64 {
-        self.register.map_or(0, |register| register.version)
+    /// The operator may be wrong about the other node, which lives on. But he waits for what becomes of a word, and does not give it to a
+    /// node while the other one leads without needing it: that one has what this one lacks.
+    fn may_be_told_to_lead(&self, index: usize) -> bool {
+        let (me, other) = (self.nodes[index].member, self.nodes[1 - index].member);
+        let leads_without = self.registers[1 - index].is_some_and(|theirs| theirs.primary == other && theirs.standby != Some(me));
+        let may_vouch = self.late.iter().any(|(place, swap)| *place != index && swap.register.mode == Mode::Vouched);
+        !self.is_lost && self.word.is_none_or(|told| told == index) && !leads_without && !may_vouch
     }
 
     /// Makes it happen.
@@ -166,14 +217,14 @@ impl World {
             Step::Hear(node) => self.hear(node),
             Step::Lose(node) => {
                 if let Asked::Swap(swap) = self.nodes[node].asked {
-                    self.late.insert(swap);
+                    self.late.insert((self.place(node), swap));
                 }
                 self.nodes[node].asked = Asked::Nothing;
                 self.tell(node, Event::SwapEnded(SwapEnd::Unknown))
             }
-            Step::Land(swap) => {
-                self.late.remove(&swap);
-                (self.register, _) = swapped(self.register, &swap);
+            Step::Land(place, swap) => {
+                self.late.remove(&(place, swap));
+                (self.registers[place], _) = swapped(self.registers[place], &swap);
                 Ok(())
             }
             Step::Persist(node) => {
@@ -197,23 +248,57 @@ impl World {
             }
             Step::LoseDisk(node) => {
                 self.disks_lost += 1;
+                if self.by_hand {
+                    self.lose_register(node);
+                }
                 self.nodes[node].lose_disk();
                 self.start(node);
+                let by_hand = self.by_hand;
+                self.late.retain(|(place, _)| !by_hand || *place != node);
                 Ok(())
             }
             Step::Switchover(node) => self.tell(node, Event::Order(Order::Switchover)),
+            Step::Claim(node) => {
+                self.claim(node);
+                Ok(())
+            }
+            Step::Promote(node) => {
+                (self.word, self.words) = (Some(node), self.words + 1);
+                let fenced = self.nodes[1 - node].member.node;
+                self.tell(node, Event::Order(Order::Promote { fenced }))
+            }
         }
     }
 
     fn start(&mut self, node: usize) {
+        let place = self.place(node);
         let swap = self.nodes[node].start(self.rules);
-        self.late.extend(swap);
+        self.late.extend(swap.map(|swap| (place, swap)));
+        self.word = self.word.filter(|told| *told != node);
+    }
+
+    /// With the disk goes the register that stands on it, and what was said of that.
+    fn lose_register(&mut self, node: usize) {
+        let (me, other) = (self.nodes[node].member, self.nodes[1 - node].member);
+        let was_alone = self.registers[node].is_some_and(|register| register.primary == me && register.standby != Some(other));
+        self.is_lost |= was_alone;
+        self.registers[node] = None;
+        self.sent.retain(|packet| packet.to == node || !matches!(packet.content, Content::Claim { .. }));
+    }
+
+    fn claim(&mut self, node: usize) {
+        let shard = &self.nodes[node].shard;
+        if shard.has_seen_register() {
+            let of = shard.register().map(|register| (self.nodes[node].member, *register));
+            self.post(Packet { to: 1 - node, content: Content::Claim { of } });
+        }
     }
 
     fn serve(&mut self, node: usize) {
         let Asked::Swap(swap) = self.nodes[node].asked else { return };
-        let (register, answer) = swapped(self.register, &swap);
-        self.register = register;
+        let place = self.place(node);
+        let (register, answer) = swapped(self.registers[place], &swap);
+        self.registers[place] = register;
         self.nodes[node].asked = Asked::Answered(match answer {
             SwapAnswer::Swapped => SwapEnd::Swapped,
             SwapAnswer::Refused(found) => SwapEnd::Refused(found),
@@ -292,6 +377,7 @@ impl World {
             Content::Append(envelope) => Event::Append { envelope, present: own(envelope.sequence + 1) == Some(envelope.chain) },
             Content::Ack(ack) => Event::Ack(ack),
             Content::Switch { epoch, end } => Event::Switch { epoch, ends: vec![end] },
+            Content::Claim { of } => Event::Claim { of },
         };
         let arrived = match packet.content {
             Content::Append(envelope) => blocks(&envelope.chain).last().copied(),
@@ -314,10 +400,11 @@ impl World {
     }
 
     fn carry_out(&mut self, index: usize, effect: Effect, arrived: Option<Block>) -> Result<(), Violation> {
+        let register = self.register_of(index);
         let node = &mut self.nodes[index];
         match effect {
             // What was read may be old by the time that it is used: it is used later, by a swap.
-            Effect::Read => node.shard.on(0, Event::RegisterRead(Read::Found { arbiter: ARBITER, register: self.register })),
+            Effect::Read => node.shard.on(0, Event::RegisterRead(Read::Found { arbiter: ARBITER, register })),
             Effect::Swap(swap) => node.asked = Asked::Swap(swap),
             // A version alone protects from an arbiter that goes back, and none does here.
             Effect::Persist(kept) if kept.promised == node.kept.promised && node.keeping.is_empty() => {
@@ -358,6 +445,8 @@ impl World {
             Effect::StartOver(_) => self.start(index),
             Effect::Halt(why) => return Err(format!("node {index} halts: {why:?}")),
             Effect::Restart { .. } => return Err(format!("node {index} begins anew, and nothing was ever retired")),
+            Effect::Note(Note::MayNotLead) => self.word = self.word.filter(|told| *told != index),
+            Effect::Note(Note::Frozen(why)) => return Err(format!("node {index} does not trust its register: {why:?}")),
             Effect::Refuse { .. } | Effect::PeerReceived { .. } | Effect::Open { .. } | Effect::StopServing | Effect::Note(_) => {}
         }
         Ok(())
@@ -370,6 +459,10 @@ impl World {
             Outbound::Welcome { epoch, judged, verdict } => Content::Welcome { epoch, judged, verdict },
             Outbound::Ack(ack) => Content::Ack(Ack { received: ack.durable, ..ack }),
             Outbound::Switch { epoch } => Content::Switch { epoch, end: node.blocks.len() as u64 },
+            Outbound::Claim => {
+                self.claim(from);
+                return Ok(());
+            }
             Outbound::Heartbeat { .. } | Outbound::HeartbeatAck { .. } | Outbound::Nack { .. } => return Ok(()),
         };
         self.post(Packet { to: 1 - from, content });
@@ -385,7 +478,7 @@ impl World {
     fn post(&mut self, packet: Packet) {
         let replaces = |sent: &Packet| match (&sent.content, &packet.content) {
             (Content::Ack(old), Content::Ack(new)) => old.epoch == new.epoch && old.member == new.member,
-            (Content::Hello { .. }, Content::Hello { .. }) => sent.to == packet.to,
+            (Content::Hello { .. }, Content::Hello { .. }) | (Content::Claim { .. }, Content::Claim { .. }) => sent.to == packet.to,
             _ => false,
         };
         let is_behind =
@@ -398,14 +491,18 @@ impl World {
 
     /// Forgets acknowledgements of an epoch that is over and that nobody leads: no epoch is ever led again.
     fn forget(&mut self) {
-        let Some(register) = self.register else { return };
+        let led = [0, 1].map(|node| self.register_of(node).map_or(Epoch(0), |register| register.epoch));
         let nodes = &self.nodes;
         let counts = |sent: &Packet| match &sent.content {
-            Content::Ack(ack) => ack.epoch >= register.epoch || nodes[sent.to].leads() == Some(ack.epoch),
+            Content::Ack(ack) => ack.epoch >= led[sent.to] || nodes[sent.to].leads() == Some(ack.epoch),
             _ => true,
         };
         self.sent.retain(counts);
-        self.late.retain(|swap| swap.expected >= register.version);
+        let registers = self.registers;
+        self.late.retain(|(place, swap)| swap.expected >= version_of(registers[*place].as_ref()));
+        // What was said is done: the operator sees that it leads alone.
+        let is_done = |told: usize| self.registers[told].is_some_and(|register| register.mode == Mode::Vouched);
+        self.word = self.word.filter(|told| !is_done(*told));
     }
 
     fn answer(&mut self, index: usize, epoch: Epoch) -> Result<(), Violation> {
@@ -427,6 +524,13 @@ impl World {
         Ok(())
     }
 
+    /// By hand, who led before leads again before it knows better; as long as it requires the other node it commits nothing without it.
+    fn only_waits(&self, index: usize) -> bool {
+        self.by_hand
+            && self.registers[index]
+                .is_some_and(|register| register.standby.is_some_and(|standby| standby.node == self.nodes[1 - index].member.node))
+    }
+
     /// What a leader holds becomes durable, and the beginning of its epoch.
     fn lead(&mut self, index: usize, epoch: Epoch) -> Result<(), Violation> {
         let node = &mut self.nodes[index];
@@ -434,7 +538,8 @@ impl World {
         let ends = vec![node.blocks.len() as u64];
         node.shard.on(0, Event::Led { ends });
         let earlier = self.commits.iter().filter(|commit| commit.epoch < epoch).map(|commit| commit.through).max().unwrap_or(0);
-        if !node.blocks.starts_with(&self.committed[..earlier]) {
+        if !node.blocks.starts_with(&self.committed[..earlier]) && !self.only_waits(index) {
+            let node = &self.nodes[index];
             return Err(format!("node {index} leads epoch {epoch} with {:x?}, and {:x?} is committed", node.blocks, self.committed));
         }
         Ok(())
@@ -464,7 +569,10 @@ impl World {
             None => self.commits.push(commit),
         }
         let other = &self.nodes[1 - index];
-        if other.leads().is_some_and(|later| later > epoch) && !other.blocks.starts_with(&self.committed[..commit.through]) {
+        if other.leads().is_some_and(|later| later > epoch)
+            && !self.only_waits(1 - index)
+            && !other.blocks.starts_with(&self.committed[..commit.through])
+        {
             return Err(format!("node {index} commits {:x?} in epoch {epoch}, and {:x?} is led later", self.committed, other.blocks));
         }
         Ok(())

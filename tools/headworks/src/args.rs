@@ -92,6 +92,7 @@ Examples:
 const SWITCHOVER_EXAMPLES: &str = "\
 Typed at the primary. It drains its sockets, the standby gets what it lacks
 and leads; this node starts over and follows. Waits for that, 15 s at most.
+Needs a witness. Where the operator is the arbiter: stop it, and promote.
 
 Examples:
   headworks pair switchover --data /var/lib/headworks";
@@ -100,7 +101,8 @@ const PROMOTE_EXAMPLES: &str = "\
 Typed at the node that is to lead, or to go on alone. NAME is the other node,
 of which you have made sure that it does not run and will not come back as
 primary: power off, or its port down. A node that was not in sync is refused,
-and so is a NAME that is still heard.
+and so is a NAME that is still heard. Where the operator is the arbiter, nothing
+else changes who leads; a word is good for one loss.
 
 Examples:
   headworks pair promote --confirm-fenced a --data /var/lib/headworks";

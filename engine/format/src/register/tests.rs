@@ -17,7 +17,7 @@ pub(crate) fn register(version: u64) -> Register {
 
 fn any_register() -> impl Strategy<Value = Register> {
     let member = || (1..u128::MAX, 1..u128::MAX).prop_map(|(node, incarnation)| Member { node, incarnation });
-    let mode = prop_oneof![Just(Mode::Auto), Just(Mode::Manual), Just(Mode::Frozen)];
+    let mode = prop_oneof![Just(Mode::Auto), Just(Mode::Manual), Just(Mode::Frozen), Just(Mode::Vouched)];
     (1..u64::MAX, any::<u128>(), 1..=64u32, any::<u64>(), 1..=EPOCH_MAX.0, member(), prop::option::of(member()), mode).prop_map(
         |(version, pair, lanes, segment_bytes, epoch, primary, standby, mode)| Register {
             version,

@@ -44,6 +44,7 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
             frozen: self.shard.frozen(),
             arbiter_answers: self.arbiter_answers,
             needs_repair: self.shard.kept().needs_repair,
+            follows: self.shard.is_following(),
             lanes: self.lanes.iter_mut().map(|lane| lane_seen(lane, leads, now_ns)).collect(),
             heard_ns: self.heard_ns,
             silence_ns_max: self.silence_ns_max,

@@ -30,6 +30,12 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
                 fds.push(PollFd::new(lending.fd(), PollFlags::POLLOUT));
                 owners.push(None);
             }
+            for (fd, flag) in
+                self.inquiry.iter().flat_map(|inquiry| [(inquiry.answers(), PollFlags::POLLIN), (inquiry.dials(), PollFlags::POLLOUT)])
+            {
+                fds.extend(fd.map(|fd| PollFd::new(fd, flag)));
+                owners.extend(fd.map(|_| None));
+            }
             for (at, lane) in self.lanes.iter().enumerate() {
                 if let Some(connection) = &lane.connection {
                     fds.push(PollFd::new(connection.fd(), flags(lane, connection)));

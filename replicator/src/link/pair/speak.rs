@@ -50,7 +50,15 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
                 connection.queue(&Message::Switch(Switch { epoch, ends: positions(&ends) }))
             }
             Outbound::Nack { promised } => connection.queue(&Message::Nack(message::Nack { promised })),
+            Outbound::Claim => self.queue_claim(connection, false),
         }
+    }
+
+    /// What this node's own register says.
+    pub(super) fn queue_claim(&self, connection: &mut Connection, asks: bool) -> Result<(), Lost> {
+        let (mine, (name, _)) = (self.shard.introduction(), self.host.introduction());
+        let of = self.shard.register().map(|register| (mine.member, *register));
+        connection.queue(&Message::Claim(message::Claim { asks, name: &name, of }))
     }
 
     fn every_lane(&self, of: fn(&LaneView) -> u64) -> Vec<U64> {

@@ -139,25 +139,6 @@ fn two_in_sync_at_least_waits_instead_of_running_alone() {
 }
 
 #[test]
-fn in_manual_mode_an_operator_names_who_is_fenced() {
-    let manual = Settings { mode: Mode::Manual, ..settings() };
-    let by_hand = |register: Register| Register { mode: Mode::Manual, ..register };
-    let mut rig = Rig::with(manual, KEPT);
-    rig.start(by_hand(register(7, 4, ME, Some(PEER))));
-    rig.lead();
-    assert_eq!(swap_of(&rig.tell(Event::LinkLost { lane: 0, reset: true })), None);
-    rig.tell(found(by_hand(register(8, 5, ME, Some(PEER)))));
-    assert_eq!(swap_of(&rig.tell(Event::Order(Order::Promote { fenced: 3 }))), None, "not whom it waits for");
-    assert_eq!(rig.swap_by(Event::Order(Order::Promote { fenced: 2 })).register.standby, None);
-
-    let mut standby = Rig::with(manual, KEPT);
-    let here = by_hand(register(7, 4, PEER, Some(ME)));
-    standby.start(here);
-    assert_eq!(standby.tell(Event::Order(Order::Promote { fenced: 2 })), [Effect::Read]);
-    assert_eq!(standby.swap_by(found(here)).register, by_hand(register(8, 5, ME, None)));
-}
-
-#[test]
 fn who_asks_is_told_why_he_may_not_follow() {
     let refused = |change: fn(&mut Introduction)| {
         let mut from = introduction(PEER);

@@ -119,7 +119,7 @@ fn rule_6_only_a_member_in_sync_with_its_disk_makes_itself_primary() {
     let wiped = Settings { me: Member { incarnation: 11, ..ME }, ..settings() };
     assert_eq!(bids(wiped, KEPT, in_sync), may_not, "the same node with another disk");
     assert_eq!(bids(settings(), Kept { needs_repair: true, ..KEPT }, in_sync), may_not);
-    assert_eq!(bids(settings(), KEPT, Register { mode: Mode::Manual, ..in_sync }), may_not);
+    assert_eq!(bids(settings(), KEPT, Register { mode: Mode::Manual, ..in_sync }), [Effect::Note(Note::AwaitsOperator)]);
     assert_eq!(bids(settings(), KEPT, Register { mode: Mode::Frozen, ..in_sync }), may_not);
 }
 

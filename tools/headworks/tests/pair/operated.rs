@@ -28,7 +28,7 @@ pub struct Pair {
 
 impl Half {
     fn start(folder: &Path, name: &str, witness: SocketAddr, addresses: (SocketAddr, SocketAddr)) -> Half {
-        let mut settings = settings(name, witness, addresses);
+        let mut settings = settings(name, Some(witness), addresses);
         settings.push("node.lanes=1".to_owned());
         let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
         let node = Node::start(&folder.join(name), &settings);

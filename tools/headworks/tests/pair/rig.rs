@@ -6,12 +6,14 @@
 use crate::harness::loadgen::{self, Running};
 use crate::harness::node::{Node, lasting_address, log_beside};
 use crate::harness::program::{self, command, text_of};
-use crate::harness::wait;
+use crate::harness::{http, wait};
 use serde_json::Value;
 use std::fs::OpenOptions;
 use std::net::SocketAddr;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::thread;
 use tempfile::TempDir;
 
 /// Records that go by between one event and the next.
@@ -38,10 +40,10 @@ struct Place {
     said_before: usize,
 }
 
-/// Witness and nodes; gone when it goes.
+/// Nodes, and their witness where they have one; gone when it goes.
 pub struct Pair {
     places: [Place; 2],
-    witness: Node,
+    witness: Option<Node>,
     folder: TempDir,
 }
 
@@ -51,15 +53,7 @@ impl Pair {
         let folder = tempfile::tempdir().expect("a temporary directory");
         let data = folder.path().join("witness");
         let witness = Node::start_by(command(["witness", "--data", &text_of(&data), "--listen", "127.0.0.1:0"]), &data);
-        let place = |name: &'static str| Place {
-            name,
-            data: folder.path().join(name),
-            kafka: lasting_address(),
-            pair: lasting_address(),
-            node: None,
-            said_before: 0,
-        };
-        let mut pair = Pair { places: [place("a"), place("b")], witness, folder };
+        let mut pair = Pair { places: places(&folder), witness: Some(witness), folder };
         pair.begin(0);
         wait::until("the first node leads", || match pair.stand(0) {
             Stand::Leads(..) => Ok(()),
@@ -70,15 +64,65 @@ impl Pair {
         pair
     }
 
+    /// A new pair whose arbiter is its operator, once it is in sync: the two found it together, and the first by name leads.
+    pub fn start_by_hand() -> Pair {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let mut pair = Pair { places: places(&folder), witness: None, folder };
+        pair.begin_both();
+        assert_eq!(pair.in_sync().0, 0, "whose name sorts first leads");
+        pair
+    }
+
+    /// Starts both nodes at once: by hand neither is ready without the other.
+    pub fn begin_both(&mut self) {
+        let begun = thread::scope(|scope| {
+            let pair = &*self;
+            [0, 1].map(|at| scope.spawn(move || pair.started(at))).map(|begun| begun.join().expect("it starts"))
+        });
+        for (place, (node, said_before)) in self.places.iter_mut().zip(begun) {
+            (place.node, place.said_before) = (Some(node), said_before);
+        }
+    }
+
     /// Starts a node where it was.
     pub fn begin(&mut self, at: usize) {
+        let (node, said_before) = self.started(at);
+        (self.places[at].node, self.places[at].said_before) = (Some(node), said_before);
+    }
+
+    fn started(&self, at: usize) -> (Node, usize) {
         let (own, other) = (&self.places[at], &self.places[1 - at]);
-        let mut settings = settings(own.name, self.witness.address("witness"), (own.pair, other.pair));
+        let witness = self.witness.as_ref().map(|witness| witness.address("witness"));
+        let mut settings = settings(own.name, witness, (own.pair, other.pair));
         settings.push(format!("kafka.address={}", own.kafka));
         let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
         let said_before = std::fs::read(log_beside(&own.data)).map_or(0, |said| said.len());
-        let node = Node::start(&own.data, &settings);
-        (self.places[at].node, self.places[at].said_before) = (Some(node), said_before);
+        (Node::start(&own.data, &settings), said_before)
+    }
+
+    /// `headworks pair` at a node, with its token.
+    pub fn order(&self, at: usize, arguments: &[&str]) -> Output {
+        let place = &self.places[at];
+        let http = place.node.as_ref().expect("it runs").address("http").to_string();
+        let data = text_of(&place.data);
+        let shown: &[&str] = if arguments[0] == "status" { &[] } else { &["--data", &data] };
+        program::call(["pair"].iter().chain(arguments).chain(&["--http", &http]).chain(shown))
+    }
+
+    /// A node's metric, as it is scraped.
+    pub fn metric(&self, at: usize, name: &str) -> String {
+        let scrape = self.places[at].node.as_ref().expect("it runs").ask("/metrics").body;
+        let line = scrape.lines().find(|line| line.starts_with(&format!("{name} ")));
+        line.unwrap_or_else(|| panic!("no {name} in\n{scrape}")).rsplit(' ').next().expect("a value").to_owned()
+    }
+
+    /// Waits until a node's status is as wanted.
+    pub fn until(&self, at: usize, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        let address = self.places[at].node.as_ref().expect("it runs").address("http");
+        wait::until(what, || match http::try_ask(address, "/api/v1/status").ok().filter(|answer| answer.code == 200) {
+            Some(answer) if is_so(&answer.json()) => Ok(answer.json()),
+            other => Err(format!("{other:?}: {}", self.said(at))),
+        })
     }
 
     /// kill -9.
@@ -124,7 +168,7 @@ impl Pair {
             stand = match (line.split_once(" leading epoch="), stand) {
                 (Some((_, epoch)), _) => Stand::Leads(epoch.trim().parse().expect("an epoch"), false),
                 (None, Stand::Leads(epoch, _)) if line.contains(" in sync: ") => Stand::Leads(epoch, true),
-                (None, Stand::Leads(epoch, _)) if line.contains(" alone: ") => Stand::Leads(epoch, false),
+                (None, Stand::Leads(epoch, _)) if line.contains(" alone: ") || line.contains(" waiting: ") => Stand::Leads(epoch, false),
                 (None, _) if line.contains(" starting over") => Stand::Follows,
                 (None, stand) => stand,
             };
@@ -221,17 +265,31 @@ impl Pair {
     }
 }
 
-/// What makes a node one of a pair: its name, its witness, where it listens and where its peer does.
-pub fn settings(name: &str, witness: SocketAddr, (listen, peer): (SocketAddr, SocketAddr)) -> Vec<String> {
-    vec![
+fn places(folder: &TempDir) -> [Place; 2] {
+    ["a", "b"].map(|name| Place {
+        name,
+        data: folder.path().join(name),
+        kafka: lasting_address(),
+        pair: lasting_address(),
+        node: None,
+        said_before: 0,
+    })
+}
+
+/// What makes a node one of a pair: its name, its witness or else its operator, where it listens and where its peer does.
+pub fn settings(name: &str, witness: Option<SocketAddr>, (listen, peer): (SocketAddr, SocketAddr)) -> Vec<String> {
+    let arbiter = match witness {
+        Some(address) => ["arbiter.kind=witness".to_owned(), format!("arbiter.address={address}")],
+        None => ["arbiter.kind=manual", "pair.min_in_sync=2"].map(str::to_owned),
+    };
+    let own = [
         format!("node.name={name}"),
         format!("pair.listen={listen}"),
         format!("pair.peer={peer}"),
         "pair.heartbeat=20ms".to_owned(),
         "pair.heartbeat_misses=10".to_owned(),
-        "arbiter.kind=witness".to_owned(),
-        format!("arbiter.address={witness}"),
-    ]
+    ];
+    own.into_iter().chain(arbiter).collect()
 }
 
 fn number(value: &Value) -> u64 {

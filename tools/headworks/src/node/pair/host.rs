@@ -327,6 +327,8 @@ impl Host for PairHost {
 
     fn met(&mut self, peer: Peer) {
         if let Some(broker) = crate::node::run::broker_of(peer.member.node, &peer.address) {
+            // Who answers has come back: the next time that it is missed is said again.
+            self.noted = self.noted.filter(|noted| *noted != Note::AwaitsOperator);
             self.common.standing.met(&peer);
             self.common.cluster.met(broker);
             done(self.ground().remember_peer(&peer));
@@ -454,6 +456,13 @@ impl Host for PairHost {
                 self.common.stopping.is_handed.store(true, Ordering::Release);
                 tracing::warn!("no handover now: the other node is not in sync");
             }
+            Note::Stalled => tracing::error!(
+                "waiting: nothing is committed until the other node is in sync again, or an operator says that it is fenced"
+            ),
+            Note::AwaitsOperator => tracing::error!(
+                "the primary is not heard, and this node does not lead by itself: an operator is the arbiter. Make sure that the primary does \
+                    not run and will not come back as primary; then `headworks pair promote --confirm-fenced NAME` here"
+            ),
             other => tracing::warn!(note = ?other, "pair"),
         }
     }

@@ -3,51 +3,47 @@
 //! ```text
 //! main ── waits for signals
 //! ├─ hw-pair      the machine, its connections, the node around it: begin in `host`
-//! ├─ hw-arbiter   asks the witness
+//! ├─ hw-arbiter   asks the witness, or keeps the register in the node's own directory
 //! └─ log loop, gateway; ingest loops once the node leads
 //! ```
 //!
-//! A blank directory takes the pair's identity, lanes and segment size from the register before it is formatted, so that the two
-//! nodes' logs can be the same. Ports are settled at start, even those that are opened only when the node leads.
+//! A blank directory takes the pair's identity, lanes and segment size from the register (see `register`) before it is formatted, so that
+//! the two nodes' logs can be the same. Ports are settled at start, even those that are opened only when the node leads.
 
 pub mod heal;
 mod host;
 mod ports;
+mod register;
 mod restart;
 mod salvage;
 pub mod standing;
 
 use super::assemble::Ground;
 use super::closed;
-use super::directory::{self, Founding};
+use super::directory::Founding;
 use super::failure::Failure;
 use super::preflight::Warning;
 use super::run::{self, Node, spawn, wait_for_signal};
 use super::sockets::Servers;
 use crate::config::{Arbiter as Arbitration, ArbiterKind, Config, Pair};
 use headworks_gateway::cluster::Cluster;
+use headworks_io::Wake;
 use headworks_io::fatal::Reason;
-use headworks_io::{Clock, Volume, Wake};
 use headworks_lane::Part;
 use headworks_replicator::event::{Event, Kept, Order};
-use headworks_replicator::link::arbiter::{Arbiter as _, ArbiterHandle, WitnessSettings};
 use headworks_replicator::link::pair::{PairLoop, PairParts};
-use headworks_replicator::register::{Member, Mode, Register};
+use headworks_replicator::register::{Member, Mode};
 use headworks_replicator::shard::{Settings, Shard};
-use headworks_replicator::witness::Outcome;
 use heal::Lender;
 use host::{Closed, Common, PairHost, Stopping};
 use nix::sys::signal::SigSet;
+use register::{Found, Looking};
 use standing::Standing;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How long one look at the register is waited for.
-const LOOK_NS: u64 = 300_000_000;
-/// Looks that a directory waits for which knows who this node is.
-const LOOKS_MAX: u64 = 2;
 /// How long an orderly stop waits for the standby to take over.
 const HANDOVER_MAX: Duration = Duration::from_secs(2);
 /// How often the register is looked at.
@@ -69,20 +65,21 @@ pub fn run(config: &Config, pair: &Pair, arbitration: &Arbitration, signals: &Si
     let listener = super::sockets::server(pair.listen, "pair", "--set pair.listen=HOST:PORT")?;
     let servers = Servers::bind(config)?;
     let (mut config, settled) = ports::settle(config, &servers, &listener)?;
-    let mut arbiter = arbiter(arbitration, &wake)?;
-    let register = first_look(&mut arbiter, &wake, &volume)?;
-    let founding = register.map(|register| Founding { pair: register.pair, lanes: register.lanes, segment_bytes: register.segment_bytes });
+    let looking = Looking { config: &config, pair, arbitration, volume: &volume, listener: &listener, wake: &wake, signals };
+    let Some(found) = Found::look(&looking)? else { return Ok(()) };
+    let founding =
+        found.register.map(|register| Founding { pair: register.pair, lanes: register.lanes, segment_bytes: register.segment_bytes });
     if let Some(founding) = &founding {
         config.log.segment_bytes = founding.segment_bytes;
     }
     let ground = Ground::take_of(&config, volume, warnings, founding)?;
     let state = &ground.directory.state;
     let (me, identity, lanes) = (Member { node: state.node_id, incarnation: state.incarnation }, state.pair, state.lanes);
-    let is_alone = register.is_none_or(|register| register.primary == me && register.standby.is_none());
-    let part = if is_alone { Part::Alone } else { Part::Primary };
+    let part = if found.is_alone(me) { Part::Alone } else { Part::Primary };
     let mut opened = ground.recover(&config, part)?;
     let lender = Lender { peer: pair.peer, pair: identity };
     let healed = ground.heal(&config, part, lender, &mut opened)?;
+    let arbiter = found.into_arbiter(&ground, &wake)?;
     let known = opened.iter().map(closed::as_lane).collect();
     let shard = Shard::new(settings(pair, arbitration, &ground, me), kept(&ground), known);
 
@@ -106,7 +103,8 @@ pub fn run(config: &Config, pair: &Pair, arbitration: &Arbitration, signals: &Si
     };
     let host = PairHost::new(common, Closed { ground, servers, opened });
     let tick_ns = pair.heartbeat_ns / 2;
-    let parts = PairParts { shard, host, arbiter, listener, peer: pair.peer, wake: wake.clone(), pair: identity, tick_ns };
+    let inquires = arbitration.kind == ArbiterKind::Manual;
+    let parts = PairParts { shard, host, arbiter, listener, peer: pair.peer, wake: wake.clone(), pair: identity, tick_ns, inquires };
     let pair_loop = PairLoop::new(parts, lanes).map_err(|error| Failure::new(Reason::Kernel, format!("the pair's listener: {error}")))?;
     let handle = spawn("hw-pair", move || pair_loop.run())?;
 
@@ -136,50 +134,6 @@ fn cluster(ground: &Ground) -> Cluster {
         cluster.met(broker);
     }
     cluster
-}
-
-fn arbiter(arbitration: &Arbitration, wake: &Wake) -> Result<ArbiterHandle, Failure> {
-    let (ArbiterKind::Witness, Some(address)) = (arbitration.kind, arbitration.address) else {
-        return Err(Failure::new(Reason::Config, "arbiter.kind = \"manual\" is not served by this release; set kind = \"witness\""));
-    };
-    let settings = WitnessSettings { place: arbitration.register, ..WitnessSettings::at(address) };
-    let started = ArbiterHandle::witness(settings, wake.clone());
-    started.map_err(|error| Failure::new(Reason::Kernel, format!("no thread for the arbiter: {error}")))
-}
-
-/// The register before anything is formatted. A directory that has a superblock can do without; a blank one waits, since the pair
-/// may have an identity already.
-fn first_look(arbiter: &mut ArbiterHandle, wake: &Wake, volume: &Volume) -> Result<Option<Register>, Failure> {
-    let known = directory::read(volume).ok();
-    let meant = known.as_ref().map_or(0, |state| state.arbiter);
-    for look in 0.. {
-        // The loop's own requests are numbered from 1 on.
-        arbiter.get(u64::MAX - look, meant);
-        if let Some(register) = answer(arbiter, wake) {
-            return Ok(register);
-        }
-        if known.is_some() && look + 1 >= LOOKS_MAX {
-            break;
-        }
-        if look == 0 {
-            tracing::warn!("the arbiter does not answer; a new directory waits for it, since the pair may have an identity already");
-        }
-    }
-    Ok(None)
-}
-
-fn answer(arbiter: &mut ArbiterHandle, wake: &Wake) -> Option<Option<Register>> {
-    let until_ns = Clock.monotonic_ns() + LOOK_NS;
-    while Clock.monotonic_ns() < until_ns {
-        while let Some(answered) = arbiter.next() {
-            if let Outcome::Read(register) = answered.outcome {
-                return Some(register);
-            }
-        }
-        thread::park_timeout(Duration::from_millis(1));
-        wake.drain();
-    }
-    None
 }
 
 fn settings(pair: &Pair, arbitration: &Arbitration, ground: &Ground, me: Member) -> Settings {

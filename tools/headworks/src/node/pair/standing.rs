@@ -145,7 +145,7 @@ impl Standing {
             }
             Some(Role::Primary(_)) => Ok(()),
             Some(Role::Standby) if seen.needs_repair => Err("standby whose disk has failed: it cannot lead".into()),
-            Some(Role::Standby) if !is_connected(&seen) => Err(format!("standby: not connected to {other}")),
+            Some(Role::Standby) if !seen.follows => Err(format!("standby: does not follow {other}, which is not there or does not lead")),
             Some(Role::Standby) if !self.is_in_sync(&seen) => Err(format!("standby: not in sync with {other} yet")),
             Some(Role::Standby) if seen.frozen.is_some() => Err("standby: the register is not trusted, so it cannot lead".into()),
             Some(Role::Standby) => Ok(()),
@@ -160,6 +160,12 @@ impl Standing {
         // A loop that has ended takes nothing: the process is about to.
         drop(lock(&self.tell).send(event));
         self.wake.wake();
+    }
+
+    /// Whether the other node is heard, so that it is not fenced.
+    fn hears(&self, seen: &Seen) -> bool {
+        let is_there = if matches!(seen.role, Some(Role::Standby)) { seen.follows } else { is_connected(seen) };
+        is_there && heard_ns_ago(seen) < self.silence_ns_limit
     }
 
     fn is_in_sync(&self, seen: &Seen) -> bool {

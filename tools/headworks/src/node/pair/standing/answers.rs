@@ -58,25 +58,25 @@ impl Standing {
         if fenced != known.name {
             return Err(format!("the other node is {}, not {fenced}: nothing is done", known.name));
         }
-        if is_connected(seen) && heard_ns_ago(seen) < self.silence_ns_limit {
+        // Whom the register means: another disk of the same name has taken the place of one that is gone.
+        let meant = match seen.role {
+            Some(Role::Primary(_)) => register.standby.map_or(known.node, |standby| standby.node),
+            _ => register.primary.node,
+        };
+        if meant == known.node && self.hears(seen) {
             let ms = heard_ns_ago(seen) / 1_000_000;
             return Err(format!(
                 "{fenced} is not fenced: it is connected, and was heard {ms} ms ago; to change roles use `headworks pair switchover`"
             ));
         }
-        if register.mode == Mode::Auto {
-            self.arbiter_decides(seen)?;
-        }
-        let order = Order::Promote { fenced: known.node };
+        self.arbiter_decides(seen)?;
+        let order = Order::Promote { fenced: meant };
         match seen.role {
             Some(Role::Primary(_)) if register.standby.is_none() => Err("this node leads alone already".into()),
             Some(Role::Primary(_)) => {
                 Ok((order, format!("this node goes on without {fenced}: records are committed once they are durable here")))
             }
             Some(Role::Standby) if seen.needs_repair => Err("this node's disk has failed: it cannot lead".into()),
-            Some(Role::Standby) if register.primary.node != known.node => {
-                Err(format!("the primary is {}, not {fenced}: nothing is done", self.name_of(register.primary)))
-            }
             Some(Role::Standby) if !self.is_in_sync(seen) => Err(format!(
                 "this node was not in sync with {fenced}: it lacks committed records and cannot lead; start {fenced} again, or see \
                     docs/runbooks/peer-lost.md"

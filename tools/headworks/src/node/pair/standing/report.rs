@@ -31,6 +31,7 @@ impl Standing {
             links_rejected: seen.rejected,
             failovers: Cause::ALL.iter().zip(seen.led).map(|(cause, count)| (cause.name().to_owned(), count)).collect(),
             needs_repair: seen.needs_repair,
+            awaits_operator: self.awaits_operator(&seen),
         }
     }
 
@@ -62,6 +63,12 @@ impl Standing {
         if seen.needs_repair {
             warnings.push("this node's disk has failed: it does not lead until it is repaired".into());
         }
+        if self.awaits_operator(&seen) && matches!(seen.role, Some(Role::Standby)) {
+            warnings.push(format!(
+                "{other} is not heard, and this node does not lead by itself: make sure that {other} does not run and will not come back as \
+                    primary, then `headworks pair promote --confirm-fenced {other}` here; see docs/runbooks/peer-lost.md"
+            ));
+        }
         match (seen.role, *lock(&self.level)) {
             (Some(Role::Primary(_)), Some(Level::Disk)) => {
                 warnings.push(format!(
@@ -76,6 +83,18 @@ impl Standing {
         warnings
     }
 
+    /// Whether an operator has to say whether this node goes on without the other one.
+    fn awaits_operator(&self, seen: &Seen) -> bool {
+        let misses = match seen.role {
+            Some(Role::Standby) => !seen.follows && self.is_in_sync(seen),
+            Some(Role::Primary(_)) => {
+                *lock(&self.level) == Some(Level::Waits) && seen.register.is_some_and(|known| known.standby.is_some())
+            }
+            _ => false,
+        };
+        self.kind == ArbiterKind::Manual && misses
+    }
+
     fn register(&self, register: &Register) -> RegisterStatus {
         let in_sync = std::iter::once(register.primary).chain(register.standby);
         RegisterStatus {
@@ -86,6 +105,7 @@ impl Standing {
             mode: match register.mode {
                 Mode::Auto => "auto",
                 Mode::Manual => "manual",
+                Mode::Vouched => "vouched",
                 Mode::Frozen => "frozen",
             }
             .into(),
@@ -110,6 +130,7 @@ fn level_name(level: Level) -> &'static str {
 fn explain(freeze: Freeze) -> String {
     match freeze {
         Freeze::Regressed { seen, found } => format!("its version went back from {seen} to {found}"),
+        Freeze::Contested => "the other node leads as well, and neither waits for the other: an operator has promoted both".into(),
         Freeze::OtherArbiter => "it comes from another arbiter than the one that this node knows".into(),
     }
 }

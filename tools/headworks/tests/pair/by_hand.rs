@@ -1,0 +1,138 @@
+//! What a pair lives through whose arbiter is its operator.
+
+use crate::harness::alone;
+use crate::harness::program::check_end;
+use crate::rig::{Pair, Stand};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+fn awaits_operator(status: &Value) -> bool {
+    status["pair"]["awaits_operator"] == true
+}
+
+fn warns(status: &Value, text: &str) -> bool {
+    status["warnings"].as_array().expect("a list").iter().any(|line| line.as_str().is_some_and(|line| line.contains(text)))
+}
+
+/// The operator says at the second node that the first is fenced: it leads in a later epoch than that.
+fn promote_b(pair: &Pair, epoch: u32) {
+    check_end(&pair.order(1, &["promote", "--confirm-fenced", "a"]), 0, &["this node is to lead alone"]);
+    let now = pair.await_stand("b leads, as it was told", 1, |stand| matches!(stand, Stand::Leads(_, false)));
+    assert!(now > epoch, "epoch {now} follows epoch {epoch}");
+}
+
+#[test]
+fn the_standby_leads_when_it_is_told_and_not_before_and_nothing_acknowledged_is_lost() {
+    let _alone = alone();
+    let mut pair = Pair::start_by_hand();
+    let (_, epoch) = pair.in_sync();
+    let load = pair.load();
+    pair.more_at(0);
+    check_end(&pair.order(1, &["promote", "--confirm-fenced", "a"]), 1, &["refused: a is not fenced: it is connected"]);
+    pair.kill(0);
+    let status = pair.until(1, "b says that it waits for a word", awaits_operator);
+    assert_eq!((&status["role"], &status["ready"]), (&"standby".into(), &false.into()), "{status}");
+    assert!(warns(&status, "headworks pair promote --confirm-fenced a"), "{status}");
+    pair.until(1, "and in its log", |_| pair.said(1).contains("this node does not lead by itself"));
+    assert_eq!(pair.metric(1, "headworks_awaits_operator"), "1");
+    check_end(&pair.order(1, &["promote", "--confirm-fenced", "c"]), 1, &["refused: the other node is a, not c"]);
+    assert_eq!(pair.stand(1), Stand::Follows);
+
+    promote_b(&pair, epoch);
+    pair.more_at(1);
+    assert_eq!(pair.metric(1, "headworks_failovers_total{cause=\"operator\"}"), "1");
+    check_end(&pair.order(1, &["status"]), 1, &["role primary", "in sync b  mode vouched", "level disk"]);
+    pair.begin(0);
+    assert_eq!(pair.in_sync().0, 1, "who comes back follows");
+    let status = pair.until(1, "b has a in its register", |status| status["peers"][0]["in_sync"] == true);
+    assert_eq!(status["pair"]["register"]["mode"], "manual", "the word has served its purpose: {status}");
+    pair.judge(load);
+}
+
+#[test]
+fn the_primary_waits_for_its_standby_and_a_word_is_good_for_one_loss() {
+    let _alone = alone();
+    let mut pair = Pair::start_by_hand();
+    let before = pair.in_sync();
+    let load = pair.load();
+    pair.more_at(0);
+    for _ in 0..2 {
+        pair.kill(1);
+        let status = pair.until(0, "a waits", awaits_operator);
+        assert_eq!((&status["pair"]["level"], &status["ready"]), (&"none".into(), &false.into()), "{status}");
+        check_end(&pair.order(0, &["promote", "--confirm-fenced", "b"]), 0, &["this node goes on without b"]);
+        pair.until(0, "a commits alone", |status| status["pair"]["level"] == "disk" && status["ready"] == true);
+        pair.more_at(0);
+        pair.begin(1);
+        pair.until(0, "b is in sync again", |status| status["pair"]["level"] == "peer-disk" && status["peers"][0]["in_sync"] == true);
+        assert_eq!(pair.in_sync(), before, "nothing but the standby was away");
+    }
+    pair.judge(load);
+}
+
+#[test]
+fn a_primary_that_was_not_fenced_after_all_commits_nothing_and_yields() {
+    let _alone = alone();
+    let mut pair = Pair::start_by_hand();
+    let (_, epoch) = pair.in_sync();
+    let load = pair.load();
+    pair.more_at(0);
+    pair.node(0).signal(Signal::SIGSTOP);
+    pair.until(1, "b misses a", awaits_operator);
+    promote_b(&pair, epoch);
+    pair.more_at(1);
+    pair.node(0).signal(Signal::SIGCONT);
+    pair.await_stand("a follows", 0, |stand| stand == Stand::Follows);
+    assert_eq!(pair.in_sync().0, 1);
+    pair.judge(load);
+}
+
+#[test]
+fn who_led_before_both_were_gone_takes_packets_in_and_commits_none_without_the_other() {
+    let _alone = alone();
+    let mut pair = Pair::start_by_hand();
+    let load = pair.load();
+    pair.more_at(0);
+    pair.kill(1);
+    pair.kill(0);
+    pair.begin(0);
+    let status = pair.until(0, "a leads and waits", |status| status["role"] == "primary" && awaits_operator(status));
+    assert_eq!(status["pair"]["level"], "none", "{status}");
+    pair.begin(1);
+    assert_eq!(pair.in_sync().0, 0, "both are there again");
+    pair.judge(load);
+}
+
+#[test]
+fn a_standby_with_a_new_disk_is_in_sync_again_without_a_word() {
+    let _alone = alone();
+    let mut pair = Pair::start_by_hand();
+    let before = pair.in_sync();
+    let load = pair.load();
+    pair.more_at(0);
+    pair.kill(1);
+    pair.until(0, "a waits", awaits_operator);
+    pair.wipe(1);
+    pair.begin(1);
+    assert_eq!(pair.in_sync(), before, "nothing but the standby's disk is new");
+    pair.judge(load);
+}
+
+#[test]
+fn a_primary_with_a_new_disk_founds_nothing_and_follows_when_the_word_is_given() {
+    let _alone = alone();
+    let mut pair = Pair::start_by_hand();
+    let (_, epoch) = pair.in_sync();
+    let load = pair.load();
+    pair.more_at(0);
+    pair.kill(0);
+    pair.wipe(0);
+    pair.begin(0);
+    pair.until(0, "it stands by", |status| status["role"] == "standby");
+    pair.until(1, "and so does b", awaits_operator);
+    assert_eq!([0, 1].map(|at| pair.stand(at)), [Stand::Follows; 2]);
+    check_end(&pair.order(0, &["promote", "--confirm-fenced", "b"]), 1, &["refused: "]);
+    promote_b(&pair, epoch);
+    assert_eq!(pair.in_sync().0, 1);
+    pair.judge(load);
+}
