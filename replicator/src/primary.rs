@@ -367,19 +367,21 @@ impl Shard {
         self.settle();
     }
 
+    /// Who is silent is dropped from the register first, and loses its connections when it is out: to a standby that was only late a
+    /// closed connection looks like a primary that has died, and it would be as quick at the register.
     fn drop_silent(&mut self, now_ns: u64, detect_ns: u64) {
         let registered = self.tracker.known().and_then(|register| register.standby);
         let lanes = self.settings.lanes;
         let Some(primary) = self.primary() else { return };
         primary.peers.iter_mut().filter(|peer| peer.is_up()).for_each(|peer| peer.whole_ns = now_ns);
-        let is_silent = |peer: &Peer| peer.is_silent(now_ns, detect_ns);
+        let is_out = |peer: &Peer| peer.is_silent(now_ns, detect_ns) && registered != Some(peer.member);
         // Who has not come yet after this node began to lead has the same time for it.
         let never_came = now_ns.saturating_sub(primary.since_ns) >= detect_ns;
         let is_gone = |member: Member| primary.peer(member).map_or(never_came, |peer| peer.is_gone(now_ns, detect_ns));
         let gone = registered.is_some_and(is_gone);
-        let closing = primary.peers.iter().any(|peer| is_silent(peer) && peer.lanes.iter().any(|lane| lane.up));
+        let closing = primary.peers.iter().any(|peer| is_out(peer) && peer.lanes.iter().any(|lane| lane.up));
         if closing {
-            primary.peers.iter_mut().filter(|peer| is_silent(peer)).for_each(|peer| peer.lanes.iter_mut().for_each(|lane| lane.up = false));
+            primary.peers.iter_mut().filter(|peer| is_out(peer)).for_each(|peer| peer.lanes.iter_mut().for_each(|lane| lane.up = false));
             (0..lanes).for_each(|lane| self.close(lane, Close::Silent));
             self.give_up_adding();
         }

@@ -35,6 +35,27 @@ fn a_standby_that_hears_nothing_gives_its_connections_up_and_follows_on_new_ones
 }
 
 #[test]
+fn a_late_standby_keeps_its_connections_until_the_register_is_without_it() {
+    let silent = |lane| Effect::CloseLink { lane, why: Close::Silent };
+    let closed = |effects: &[Effect]| (0..2).filter(|lane| effects.contains(&silent(*lane))).count();
+    let mut rig = paired();
+    rig.now_ns = DETECT_NS;
+    let dropping = rig.tell(Event::Tick);
+    assert_eq!((swap_of(&dropping).map(|swap| swap.register.standby), closed(&dropping)), (Some(None), 0), "{dropping:?}");
+    assert_eq!(closed(&rig.tell(Event::Tick)), 0, "the swap is under way");
+    rig.tell(Event::SwapEnded(SwapEnd::Swapped));
+    assert_eq!(closed(&rig.tell(Event::Tick)), 2, "it is out, and still silent");
+
+    let mut rig = paired();
+    rig.now_ns = DETECT_NS;
+    rig.tell(Event::Tick);
+    rig.tell(Event::SwapEnded(SwapEnd::Swapped));
+    rig.ack(0, 3);
+    rig.ack(1, 3);
+    assert_eq!(closed(&rig.tell(Event::Tick)), 0, "who was only late goes on to follow on the connections that it has");
+}
+
+#[test]
 fn a_standby_has_its_time_to_come_back_to_a_restarted_primary() {
     let led = || {
         let mut rig = Rig::with(settings(), KEPT);
