@@ -120,8 +120,9 @@ load on it, does what the scenario says, and judges: exit code 1 if a single
 promise was broken. `headworks-loadgen` must lie beside this program.
 
 --beside starts COMMAND (words, no shell) with two more arguments, the servers
-and a topic; it ends it by SIGTERM, and wants one JSON object on its standard
-output: acknowledged, failed, and gap_ns, the longest time without an answer.
+and a topic. It writes a line to standard output when a record is acknowledged
+for the first time; it ends when its standard input does, with a last line in
+JSON: acknowledged, failed, and gap_ns, the longest time without an answer.
 
 Examples:
   headworks drill list

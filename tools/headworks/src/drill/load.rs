@@ -10,6 +10,8 @@ use headworks_io::fatal::Reason;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 /// Runs that write to one topic: reading it back after each takes no longer in the hundredth run than in the tenth.
 const RUNS_OF_A_TOPIC: u32 = 20;
@@ -106,15 +108,21 @@ impl Load {
         let packets = Process::start("the generator of packets", &mut command, &rig.directory.join("packets.log"))?;
         let beside = orders.beside.map(|command| begin_beside(rig, command, &topic)).transpose()?;
         rig.until("the generator sends", |_| ledger.exists() && packets_ledger.exists())?;
+        if beside.is_some() {
+            let says = rig.directory.join(BESIDE_LOG).with_extension("out");
+            rig.until("the client beside the generator is answered", |_| std::fs::metadata(&says).is_ok_and(|file| file.len() > 0))?;
+        }
         Ok(Load { records, packets, beside, topic, ledger })
     }
 
     /// Ends it, and reads everything back.
     pub fn end(mut self, rig: &mut Rig) -> Result<Findings, Trouble> {
-        let mut clients: Vec<&mut Process> = [&mut self.packets, &mut self.records].into_iter().chain(&mut self.beside).collect();
-        for process in &mut clients {
+        for process in [&mut self.packets, &mut self.records] {
             process.signal(Signal::SIGTERM).map_err(|failure| Trouble::Broken(failure.text))?;
         }
+        // Signals are blocked in who the drill starts, until that unblocks them; every program can read to the end of its input.
+        self.beside.iter_mut().for_each(Process::end_input);
+        let mut clients: Vec<&mut Process> = [&mut self.packets, &mut self.records].into_iter().chain(&mut self.beside).collect();
         rig.until("clients end", |_| clients.iter_mut().all(|process| matches!(process.ended(), Ok(Some(_)))))?;
         let ledger = read(&self.ledger)?;
         let answers = &ledger["answers"];
@@ -145,14 +153,15 @@ fn begin_beside(rig: &Rig, command: &str, topic: &str) -> Result<Process, Failur
     let program = words.next().ok_or_else(|| Failure::new(Reason::Config, "--beside names no program"))?;
     let mut command = rig.network.command(Host::Client, program);
     command.args(words).args([&rig.bootstrap(), topic]);
-    Process::start("the client beside the generator", &mut command, &rig.directory.join(BESIDE_LOG))
+    Process::start_on_input("the client beside the generator", &mut command, &rig.directory.join(BESIDE_LOG))
 }
 
 fn end_beside(rig: &Rig) -> Result<Beside, Failure> {
     let path = rig.directory.join(BESIDE_LOG).with_extension("out");
-    let said = read(&path)?;
+    let text = std::fs::read_to_string(&path).map_err(|error| Failure::new(Reason::Storage, format!("{}: {error}", path.display())))?;
+    let said: Value = serde_json::from_str(text.lines().last().unwrap_or_default()).unwrap_or_default();
     let count = |key: &str| {
-        let unfit = || Failure::new(Reason::Config, format!("the client of --beside says no {key}: {said}; it has to print JSON"));
+        let unfit = || Failure::new(Reason::Config, format!("the client of --beside says no {key}: {said}; its last line has to be JSON"));
         said[key].as_u64().ok_or_else(unfit)
     };
     Ok(Beside { acknowledged: count("acknowledged")?, failed: count("failed")?, gap_ns: count("gap_ns")? })
@@ -165,8 +174,26 @@ pub fn digest(rig: &Rig, topic: &str) -> Result<(), Trouble> {
     if is_constant { Ok(()) } else { Err(Trouble::Broken(format!("offsets of {topic} do not hold what they held: {found}"))) }
 }
 
+/// How often a question is asked. A primary may change while it is answered: a needless failover breaks no promise.
+const ASKED_MAX: u32 = 5;
+/// How long to wait before it is asked again.
+const PAUSE: Duration = Duration::from_millis(300);
+
 /// Calls the generator for an answer in JSON; whether it was a positive one.
 fn ask(rig: &Rig, arguments: &[&str]) -> Result<(Value, bool), Trouble> {
+    let mut answer = ask_once(rig, arguments);
+    for _ in 1..ASKED_MAX {
+        match &answer {
+            Err(Trouble::Broken(why)) => tracing::warn!("{why}; asked again"),
+            _ => break,
+        }
+        thread::sleep(PAUSE);
+        answer = ask_once(rig, arguments);
+    }
+    answer
+}
+
+fn ask_once(rig: &Rig, arguments: &[&str]) -> Result<(Value, bool), Trouble> {
     let output = rig.network.command(Host::Client, rig.generator()).args(arguments).output();
     let output = output.map_err(|error| Failure::new(Reason::Config, format!("cannot run {}: {error}", rig.generator().display())))?;
     let said = String::from_utf8_lossy(&output.stderr);

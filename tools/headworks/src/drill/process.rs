@@ -22,12 +22,29 @@ impl Process {
     /// # Errors
     /// It cannot be started.
     pub fn start(name: &str, command: &mut Command, says: &Path) -> Result<Process, Failure> {
+        Process::start_on(Stdio::null(), name, command, says)
+    }
+
+    /// The same for one that reads its standard input, and ends when that does.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start_on_input(name: &str, command: &mut Command, says: &Path) -> Result<Process, Failure> {
+        Process::start_on(Stdio::piped(), name, command, says)
+    }
+
+    fn start_on(input: Stdio, name: &str, command: &mut Command, says: &Path) -> Result<Process, Failure> {
         let refused = |error: std::io::Error| Failure::new(Reason::Config, format!("cannot start {name} ({command:?}): {error}"));
         let stderr = File::options().create(true).append(true).open(says).map_err(refused)?;
         let stdout = File::create(says.with_extension("out")).map_err(refused)?;
-        let started = command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).process_group(0).spawn();
+        let started = command.stdin(input).stdout(stdout).stderr(stderr).process_group(0).spawn();
         let child = started.map_err(|error| Failure::new(Reason::Config, format!("cannot start {name}: {error}")))?;
         Ok(Process { name: name.to_owned(), child })
+    }
+
+    /// Ends its standard input.
+    pub fn end_input(&mut self) {
+        self.child.stdin = None;
     }
 
     /// Sends it a signal.

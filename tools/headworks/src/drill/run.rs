@@ -178,12 +178,15 @@ impl Drill<'_> {
     fn carry_out(&mut self, course: &Course) -> Result<(), Trouble> {
         let number = self.run.number;
         load::prepare(self.rig, number)?;
-        let (primary, epoch) = self.rig.await_in_sync()?;
-        let before = Before { primary, epoch, signs: Signs::at_both(self.rig)? };
+        let (primary, _) = self.rig.await_in_sync()?;
         let load = Load::begin(self.rig, primary, number, self.orders)?;
         oracle::constant(self.rig, number)?;
         let wait_ms = self.draw.between(BEFORE_MS.0, BEFORE_MS.1);
         self.rig.hold(wait_ms)?;
+        // On a machine that does other work the roles may have changed since.
+        let signs = Signs::at_both(self.rig)?;
+        let (primary, epoch) = self.rig.await_in_sync()?;
+        let before = Before { primary, epoch, signs };
         self.run.silence_ns = self.rig.stand(primary).silence_ns.0;
         let mut moments = Moments::default();
         for step in course.steps {

@@ -24,7 +24,7 @@ use std::time::Duration;
 mod tests;
 
 /// Between two questions.
-const LOOK: Duration = Duration::from_millis(4);
+const LOOK: Duration = Duration::from_millis(10);
 
 /// What a node does.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
