@@ -6,10 +6,10 @@
 //! A segment begins where the primary's did: a block of another nonce closes the open one. Its first block is a checkpoint.
 
 use crate::append::{Log, Placing, Room, Source};
+use crate::producers::Producers;
 use crate::view::Slot;
-use headworks_format::batch;
 use headworks_format::block::{HEAD_BYTES, Head};
-use headworks_format::{Epoch, Nonce, PartitionId, Sequence};
+use headworks_format::{Epoch, Nonce, PartitionId, Sequence, batch, checkpoint};
 
 /// Why a block is not the lane's next one. The node stops: its log and the primary's are not the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +60,8 @@ impl Log {
         let first = self.view.fresh_index(index).len();
         if !head.is_control() {
             self.take_batches(&head, block, slot, index, position).map_err(|reason| Unfit { sequence: head.sequence(), reason })?;
+        } else if head.sequence().0 == self.view.start() {
+            self.take_producers(&block[HEAD_BYTES..HEAD_BYTES + head.header().payload_bytes.get() as usize]);
         }
         let last = self.view.fresh_index(index).len();
         let header = head.header();
@@ -118,6 +120,13 @@ impl Log {
             }
         }
         Ok(())
+    }
+
+    /// The first block of a lane that begins anew: who produced before it, only this checkpoint says. Later ones say what is known.
+    fn take_producers(&mut self, payload: &[u8]) {
+        if let Some(checkpoint) = checkpoint::read(payload) {
+            self.producers = Producers::new(checkpoint.producers);
+        }
     }
 
     /// The place of a partition, shown to readers already or not.

@@ -1,16 +1,18 @@
 //! Two nodes in memory: one stamps, the other follows. Whatever happens to the second, its log is a prefix of the first's, byte
 //! for byte and segment for segment.
 
-use super::rig::{BLOCK_BYTES, MemoryDisk, Rig, SEGMENT_BYTES, config, rules};
+use super::rig::{BLOCK_BYTES, MemoryDisk, Rig, SEGMENT_BYTES, config, partitions, rules};
 use crate::append::{Config, Room};
 use crate::blocks::{Blocks, Missing, bytes_from, epochs};
-use crate::recover::{recover, reopen, truncate};
+use crate::recover::{Recovered, recover, reopen, truncate};
 use crate::retain::Limits;
 use crate::view::PartitionView;
 use crate::view::gate::OPEN;
 use crate::{Command, Disk, DiskError, FileNumber, Log};
+use headworks_format::batch::Produced;
 use headworks_format::block::{HEAD_BYTES, Head};
-use headworks_format::{Epoch, Sequence, checkpoint};
+use headworks_format::checkpoint::Producer;
+use headworks_format::{Epoch, PartitionId, Sequence, checkpoint};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -400,4 +402,20 @@ fn what_a_member_in_sync_lacks_is_kept_beyond_the_size_and_goes_once_it_has_it()
     rig.fill(40);
     let kept = view.sealed().len();
     assert!(view.start() > 0 && kept <= 4, "the log starts at {}, {kept} segments are kept", view.start());
+}
+
+#[test]
+fn a_follower_that_begins_anew_knows_who_produced_before_it_began() {
+    let produced = Produced { id: 77, epoch: 3, first: 10, last: 14 };
+    let known = Producer::begin(PartitionId(0), &produced, 100);
+    let mut found = Recovered::default();
+    found.next = 40;
+    let mut second = follower(MemoryDisk::default(), 0);
+    second.log = Log::start(config(1), &found, Vec::new());
+    found.producers.push(known);
+    let mut primary = Rig::new();
+    primary.log = Log::start(config(2), &found, partitions());
+    primary.fill(3);
+    ship(&primary, &mut second, 40);
+    assert_eq!(second.log.producers().known(PartitionId(0), 77), Some(&known), "as the checkpoint has it that its log begins with");
 }
