@@ -2,6 +2,7 @@
 
 use crate::message::{Ack, End, Envelope, Refusal, Verdict};
 use crate::register::{Member, Register, Swap};
+use crate::witness::{Answered, Denied, Outcome, Unreachable};
 use headworks_format::{Epoch, PairId};
 
 /// What the arbiter answered to a read.
@@ -108,6 +109,8 @@ pub enum Event {
         verdict: Verdict,
         /// The chain that the lane's own block at the verdict's point carries; none where it has no such block.
         own: Option<headworks_format::Chain>,
+        /// The newest version of the register that who answers has seen.
+        register_version: u64,
     },
     /// A block has come whole, and proves itself.
     Append {
@@ -193,6 +196,25 @@ pub enum Event {
     StorageFault,
     /// An operator's order.
     Order(Order),
+}
+
+impl Event {
+    /// What the arbiter's answer says, to a swap or to a read.
+    #[must_use]
+    pub fn of_answer(answered: &Answered, swaps: bool) -> Event {
+        let arbiter = answered.arbiter;
+        match answered.outcome {
+            Outcome::Read(register) => Event::RegisterRead(Read::Found { arbiter, register }),
+            Outcome::Swapped => Event::SwapEnded(SwapEnd::Swapped),
+            Outcome::Refused(register) => Event::SwapEnded(SwapEnd::Refused(register)),
+            Outcome::Unknown => Event::SwapEnded(SwapEnd::Unknown),
+            // Nothing was sent; to the machine it is the same as a swap of which nobody knows, and it sends that again.
+            Outcome::Unreachable(_) if swaps => Event::SwapEnded(SwapEnd::Unknown),
+            // It names itself, and says no more: that there is another one in the place of the one that was meant.
+            Outcome::Unreachable(Unreachable::Denied(Denied::OtherWitness)) => Event::RegisterRead(Read::Found { arbiter, register: None }),
+            Outcome::Unreachable(_) => Event::RegisterRead(Read::Unreachable),
+        }
+    }
 }
 
 /// What the superblock keeps for the pair.

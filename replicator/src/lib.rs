@@ -34,6 +34,8 @@ mod primary;
 pub mod register;
 pub mod rejoin;
 mod rules;
+#[cfg(feature = "mutants")]
+pub use rules::{Rule, Rules};
 pub mod shard;
 mod standby;
 mod taking;

@@ -6,6 +6,8 @@
 //! pair        a node's pair: one thread, one poll loop over everything; begin here
 //!   lane        a lane of it: its connection, what it ships or receives, its log
 //!   connection, dialling, shipping, receiving
+//!   compare     its log and the other node's, before it follows
+//!   words       what the machine says and hears, as messages
 //!   lending     one block to the other node, which cannot read its own any more
 //!   pace        how long the peer is behind
 //!   host        what it asks of the node around it
@@ -17,6 +19,7 @@
 
 pub mod arbiter;
 pub mod borrowing;
+pub mod compare;
 mod connection;
 mod dialling;
 pub mod file;
@@ -30,3 +33,4 @@ pub mod pair;
 mod receiving;
 pub mod server;
 mod shipping;
+pub mod words;

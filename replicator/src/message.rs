@@ -172,6 +172,22 @@ pub struct Envelope {
     pub block_bytes: u32,
 }
 
+impl Envelope {
+    /// What stands before the block with that head.
+    #[must_use]
+    pub fn of(head: &block::Head<'_>, lane: u32, epoch: Epoch, committed: u64) -> Envelope {
+        Envelope {
+            lane,
+            epoch,
+            sequence: head.sequence().0,
+            previous: Chain(head.header().chain),
+            chain: head.chain(),
+            committed,
+            block_bytes: head.header().block_bytes.get(),
+        }
+    }
+}
+
 /// An envelope and its block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Append<'a> {

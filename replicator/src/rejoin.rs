@@ -14,6 +14,11 @@
 //!  –                      below start    –             restart
 //! ```
 //!
+//! A standby none of whose epochs is left in the primary's log parts from it where that log starts, or before: the histories do not
+//! say. It follows if it ends there with the same chain, and restarts in any other case. No member in sync is ever told so, since the
+//! primary keeps what that one may lack, and with it an epoch that both have.
+//!
+//!
 //! The standby has the last word: it never truncates below what it knows to be committed.
 
 use crate::message::{End, Refusal, Verdict};
@@ -39,10 +44,19 @@ pub fn verdict(standby: Lineage<'_>, end: Chain, primary: Lineage<'_>, start: En
     let Some(chain) = (point >= start.sequence).then(|| chain_at(point)).flatten() else {
         return Verdict::Restart { from: start };
     };
+    if point == start.sequence && point > 0 && !share_an_epoch(standby, primary) && (point < standby.end || chain != end) {
+        return Verdict::Restart { from: start };
+    }
     if point < standby.end {
         return Verdict::Truncate { to: End { sequence: point, chain } };
     }
     if chain == end { Verdict::Follow { from: End { sequence: point, chain } } } else { Verdict::Refuse(Refusal::NothingInCommon) }
+}
+
+/// Whether both histories name an epoch of which both logs have a block.
+fn share_an_epoch(a: Lineage<'_>, b: Lineage<'_>) -> bool {
+    let b = spans(b);
+    spans(a).iter().any(|span| b.iter().any(|other| other.epoch == span.epoch))
 }
 
 /// The number up to which two logs have the same blocks, by their histories.

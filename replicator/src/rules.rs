@@ -1,12 +1,13 @@
-//! The rules of the protocol that the model checks, each of which can be taken away in tests, and only there.
+//! The rules of the protocol that the model checks, each of which can be taken away in tests and by the simulator, and only there.
 //!
 //! A rule that nothing misses when it is gone is either not needed or not tested. So the model is run once with all rules and
-//! once without each, and the second must fail. Outside of tests [`Rules`] holds nothing and can be told nothing.
+//! once without each, and the second must fail; the simulator likewise, built with the feature `mutants`. In any other build
+//! [`Rules`] holds nothing and can be told nothing.
 
 /// A rule, by its number in the specification of the pair.
-#[cfg(test)]
+#[cfg(any(test, feature = "mutants"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Rule {
+pub enum Rule {
     /// 1: what belongs to an epoch below the promised one is refused.
     Promise,
     /// 1: a promise is durable before it is answered.
@@ -34,22 +35,23 @@ pub(crate) enum Rule {
 }
 
 /// Which rules hold: all, but for one at most in a test.
-#[cfg(test)]
+#[cfg(any(test, feature = "mutants"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Rules {
+pub struct Rules {
+    /// The rule that does not hold.
     pub without: Option<Rule>,
 }
 
 impl Rules {
     /// All of them.
-    #[cfg(test)]
-    pub(crate) const ALL: Rules = Rules { without: None };
+    #[cfg(any(test, feature = "mutants"))]
+    pub const ALL: Rules = Rules { without: None };
     /// All of them.
-    #[cfg(not(test))]
+    #[cfg(not(any(test, feature = "mutants")))]
     pub(crate) const ALL: Rules = Rules;
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "mutants"))]
 impl Rules {
     fn holds(self, rule: Rule) -> bool {
         self.without != Some(rule)
@@ -57,7 +59,7 @@ impl Rules {
 }
 
 /// Which rules hold: all.
-#[cfg(not(test))]
+#[cfg(not(any(test, feature = "mutants")))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Rules;
 
@@ -66,11 +68,11 @@ macro_rules! rules {
     ($($name:ident: $rule:ident),* $(,)?) => {
         impl Rules {
             $(
-                #[cfg(test)]
+                #[cfg(any(test, feature = "mutants"))]
                 pub(crate) fn $name(self) -> bool {
                     self.holds(Rule::$rule)
                 }
-                #[cfg(not(test))]
+                #[cfg(not(any(test, feature = "mutants")))]
                 #[allow(clippy::unused_self)]
                 pub(crate) const fn $name(self) -> bool {
                     true
@@ -94,3 +96,20 @@ rules!(
     word: Word,
     apart: Apart,
 );
+
+#[cfg(feature = "mutants")]
+impl Rule {
+    /// Those of a pair whose arbiter decides, with their names.
+    pub const ALL: [(Rule, &'static str); 10] = [
+        (Rule::Promise, "promise"),
+        (Rule::PromiseFirst, "promise-first"),
+        (Rule::Append, "append"),
+        (Rule::Ack, "ack"),
+        (Rule::Commit, "commit"),
+        (Rule::Shrink, "shrink"),
+        (Rule::Unknown, "unknown"),
+        (Rule::Promote, "promote"),
+        (Rule::Restart, "restart"),
+        (Rule::Expand, "expand"),
+    ];
+}

@@ -23,6 +23,8 @@
 //! * `Read` and `Swap` are each answered once; a swap that timed out with [`SwapEnd::Unknown`], and its late answer is dropped.
 //! * `Persist` is one superblock write; [`Event::Persisted`] repeats what was written.
 //! * [`Event::Append`] comes only with a block that proves itself: its own sums, its number, and the chain of its envelope.
+//! * `LinkUp` is told of when the lane's log has taken every block that was accepted: a Hello says where it ends, and by which epochs.
+//! * What comes on a lane's connection is left there while [`Shard::is_promising`].
 //! * A standby's `LaneMoved.durable` counts what an fdatasync covers that began after the write had ended.
 //! * `Gate` is an atomic that the log loop reads before each commit: committed = max(committed, min(durable, gate)). It begins
 //!   at 0. A gate that has a serial number was lowered: [`Event::GateSeen`] says that no commit by the old one can come any more.
@@ -148,6 +150,13 @@ impl Shard {
     #[must_use]
     pub fn new(settings: Settings, kept: Kept, lanes: Vec<Lane>) -> Shard {
         Shard::with_rules(settings, kept, lanes, Rules::ALL)
+    }
+
+    /// As [`Shard::new`], without a rule.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn mutant(settings: Settings, kept: Kept, lanes: Vec<Lane>, rules: Rules) -> Shard {
+        Shard::with_rules(settings, kept, lanes, rules)
     }
 
     pub(crate) fn with_rules(settings: Settings, kept: Kept, lanes: Vec<Lane>, rules: Rules) -> Shard {
@@ -277,8 +286,8 @@ impl Shard {
             Event::Hello { lane, from, end, verdict } => self.on_hello(now_ns, lane, &from, end, verdict),
             Event::LinkUp { lane } => self.on_link_up(lane),
             Event::LinkLost { lane, reset } => self.on_link_lost(lane, reset),
-            Event::Welcome { lane, epoch, judged, verdict, own } => {
-                self.on_welcome(now_ns, lane, Welcomed { epoch, judged, verdict, own });
+            Event::Welcome { lane, epoch, judged, verdict, own, register_version } => {
+                self.on_welcome(now_ns, lane, Welcomed { epoch, judged, verdict, own, register_version });
             }
             Event::Append { envelope, present } => self.on_append(now_ns, &envelope, present),
             Event::Heartbeat { lane, epoch, committed } => self.on_heartbeat(now_ns, lane, epoch, &committed),

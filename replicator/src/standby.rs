@@ -42,6 +42,8 @@ pub(crate) struct Welcomed {
     pub judged: End,
     pub verdict: Verdict,
     pub own: Option<Chain>,
+    /// The newest register that the primary knows.
+    pub register_version: u64,
 }
 
 impl Standby {
@@ -74,6 +76,13 @@ impl Shard {
         let State::Standby(standby) = &self.state else { return None };
         let link = standby.links[lane as usize];
         link.up.then(|| link.follows.unwrap_or_default())
+    }
+
+    /// Whether a lane waits for a promise to be durable. What comes on its connection until then is left there: it could neither be
+    /// answered nor taken.
+    #[must_use]
+    pub fn is_promising(&self, lane: u32) -> bool {
+        matches!(&self.state, State::Standby(standby) if standby.links[lane as usize].waiting.is_some())
     }
 
     /// The epoch in which a lane follows.
@@ -182,7 +191,7 @@ impl Shard {
         match welcome.verdict {
             Verdict::Follow { from } if from == welcome.judged => self.follow(lane, welcome.epoch),
             Verdict::Truncate { to } => self.cut(lane, to, welcome.own),
-            Verdict::Restart { from } => self.restart(lane, from),
+            Verdict::Restart { from } => self.restart(lane, from, welcome.register_version),
             Verdict::Follow { .. } | Verdict::Refuse(_) => self.unlink(lane, Close::Unfitting),
         }
     }
@@ -208,20 +217,26 @@ impl Shard {
         if to.sequence < here.committed {
             return self.halt(Halt::CutBelowCommitted { lane, to: to.sequence, committed: here.committed });
         }
-        if own != Some(to.chain) {
-            return self.halt(Halt::NothingInCommon { lane });
-        }
+        // Of an open log the block there may not be written yet, and cannot be compared: the start does it.
         if here.is_open {
             return self.start_over(StartOver::Rejoin);
+        }
+        if own != Some(to.chain) {
+            return self.halt(Halt::NothingInCommon { lane });
         }
         self.order(Effect::Cut { lane, to });
     }
 
-    /// What the lane lacks is gone at the primary: it begins anew, which no member in sync ever has to.
-    fn restart(&mut self, lane: u32, from: End) {
+    /// What the lane lacks is gone at the primary: it begins anew, which no member in sync ever has to. That this node is in sync may be
+    /// what it believes yet: a primary that knows a newer register may have gone on without it.
+    fn restart(&mut self, lane: u32, from: End, register_version: u64) {
         let me = self.settings.me;
         if self.tracker.known().is_some_and(|register| register.in_sync(me)) {
-            return self.halt(Halt::RestartInSync { lane });
+            if register_version <= self.tracker.version_max() {
+                return self.halt(Halt::RestartInSync { lane });
+            }
+            self.read_register();
+            return self.unlink(lane, Close::Refused);
         }
         if self.lane(lane).is_open {
             return self.start_over(StartOver::Rejoin);

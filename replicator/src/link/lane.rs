@@ -1,76 +1,17 @@
 //! A lane of the pair at the edge: its connection, what it ships or receives, and its log.
 
+use super::compare::Compared;
 use super::connection::{Connection, Lost};
 use super::dialling::Dialling;
 use super::host::LaneLog;
 use super::pace::Pace;
 use super::receiving::{Received, Receiving};
 use super::shipping::{Shipped, Shipping};
-use crate::event::{Event, Introduction};
-use crate::message::{self, End, Hello, Message};
-use crate::rejoin::{self, Lineage};
-use headworks_format::{Chain, Epoch, LaneId, PairId};
-use headworks_log::blocks::{self, Missing};
+use super::words::{Heard, heard};
+use crate::event::Event;
+use crate::message;
+use headworks_format::{LaneId, PairId};
 use headworks_log::{Blocks, Disk};
-use std::cell::{Cell, RefCell};
-
-/// What a lane of the other node says first, owned.
-#[derive(Debug, Clone)]
-pub struct Asking {
-    /// The lane.
-    pub lane: u32,
-    /// Who asks.
-    pub from: Introduction,
-    /// Its name.
-    pub name: String,
-    /// Where its Kafka clients reach it.
-    pub address: String,
-    /// Where its log ends.
-    pub end: End,
-    /// Its epochs, oldest first.
-    pub history: Vec<(Epoch, u64)>,
-}
-
-impl Asking {
-    /// From the message.
-    #[must_use]
-    pub fn of(hello: &Hello<'_>) -> Asking {
-        Asking {
-            lane: hello.lane.0,
-            from: Introduction {
-                protocol: hello.protocol,
-                pair: hello.pair,
-                member: hello.member,
-                lanes: hello.lanes,
-                segment_bytes: hello.segment_bytes,
-                promised: hello.promised,
-                register_version: hello.register_version,
-            },
-            name: hello.name.to_owned(),
-            address: hello.address.to_owned(),
-            end: hello.end,
-            history: hello.history.iter().collect(),
-        }
-    }
-}
-
-/// What a connection brought.
-#[derive(Debug)]
-pub enum Brought {
-    /// Something for the machine.
-    Event(Event),
-    /// A lane asks to follow.
-    Asking(Asking),
-    /// The answer to our own Hello, with who answers.
-    Answer {
-        /// What the machine is told.
-        event: Event,
-        /// Who answered.
-        peer: super::host::Peer,
-    },
-    /// Nothing more for now.
-    Nothing,
-}
 
 /// See the module.
 pub struct Lane<D: Disk> {
@@ -170,154 +111,64 @@ impl<D: Disk> Lane<D> {
         self.log.readers.is_none() || self.log.view.positions.written.load() >= end
     }
 
-    /// Its epochs with the first block of each.
-    #[must_use]
-    pub fn history(&self) -> Vec<(Epoch, u64)> {
-        let mut history = blocks::epochs(&self.log.view);
-        history.drain(..history.len().saturating_sub(message::SPANS_MAX));
-        history
+    /// Its log, to be compared with the other node's.
+    pub fn compared(&mut self) -> Compared<'_, D> {
+        let is_closed = self.log.readers.is_none();
+        Compared { view: &self.log.view, blocks: &mut self.blocks, end: self.log.end, is_closed, harmed: &mut self.harmed }
     }
 
-    /// What the asking lane would have to do. Not to be had as long as the block at the point where the two could meet is on its
-    /// way to the disk, nor when it would have to begin anew and `may_restart` says that it may not.
-    pub fn verdict(&mut self, asking: &Asking, may_restart: bool) -> Option<message::Verdict> {
-        let view = self.log.view.clone();
-        let (submitted, written) = (view.positions.submitted.load(), view.positions.written.load());
-        if asking.end.sequence.min(submitted) > written {
-            return None;
-        }
-        let history = self.history();
-        let start_at = match self.harm_for(asking.end.sequence) {
-            // It would wait for that block in vain: its log begins behind it.
-            Some(harmed) if may_restart => blocks::extents(&view).into_iter().map(|extent| extent.base).find(|base| *base > harmed)?,
-            Some(_) => return None,
-            None => blocks::first(&view).unwrap_or(self.log.end.sequence),
-        };
-        let start = End { sequence: start_at, chain: self.chain_at(start_at)? };
-        let (waits, this) = (Cell::new(false), RefCell::new(&mut *self));
-        let verdict = rejoin::verdict(
-            Lineage { history: &asking.history, end: asking.end.sequence },
-            asking.end.chain,
-            Lineage { history: &history, end: submitted },
-            start,
-            |sequence| {
-                let chain = this.borrow_mut().chain_at(sequence);
-                waits.set(waits.get() || (chain.is_none() && sequence >= start_at));
-                chain
-            },
-        );
-        (!waits.get()).then_some(verdict)
-    }
-
-    /// The chain that the lane's block of that number carries, or would carry at its end.
-    pub fn chain_at(&mut self, sequence: u64) -> Option<Chain> {
-        if sequence == self.log.end.sequence && self.log.readers.is_none() {
-            return Some(self.log.end.chain);
-        }
-        match self.blocks.chain_at(sequence) {
-            Ok(chain) => Some(chain),
-            // Nothing can be said of it now.
-            Err(Missing::NotYet | Missing::Gone) => None,
-            Err(Missing::Unreadable(_)) => {
-                self.note_harm(sequence);
-                None
-            }
-        }
-    }
-
-    fn note_harm(&mut self, sequence: u64) {
-        self.harmed = self.harmed.max(Some(sequence));
-    }
-
-    /// The newest block that cannot be read, if who has everything below `end` needs it.
-    fn harm_for(&mut self, end: u64) -> Option<u64> {
-        let harmed = self.harmed?;
-        if self.blocks.read(harmed).is_ok() {
-            // It was healed, or the disk has thought better of it.
-            self.harmed = None;
-        }
-        self.harmed.filter(|harmed| end <= *harmed)
-    }
-
-    /// Receives and takes the next thing apart.
+    /// Receives and takes the next thing apart; none where nothing more is there for now.
     ///
     /// # Errors
     /// The connection ended, or what came makes no sense.
-    pub fn bring(&mut self, pair: PairId) -> Result<Brought, Lost> {
+    pub fn bring(&mut self, pair: PairId) -> Result<Option<Heard>, Lost> {
         let id = self.id();
         loop {
-            let Some(connection) = &mut self.connection else { return Ok(Brought::Nothing) };
+            let Some(connection) = &mut self.connection else { return Ok(None) };
             let within = self.receiving.as_ref().is_some_and(Receiving::is_within);
             if !within && connection.received().is_empty() && connection.fill()? == 0 {
-                return Ok(Brought::Nothing);
+                return Ok(None);
             }
             if is_block(connection.received()) || within {
                 // A lane that is not open yet leaves its blocks where they are.
-                let Some(receiving) = &mut self.receiving else { return Ok(Brought::Nothing) };
+                let Some(receiving) = &mut self.receiving else { return Ok(None) };
                 match receiving.receive(connection, id, pair)? {
                     Received::Block(envelope) => {
-                        let present = self.is_present(&envelope);
-                        return Ok(Brought::Event(Event::Append { envelope, present }));
+                        let end = self.told.0;
+                        let present = self.compared().has(&envelope, end);
+                        return Ok(Some(Heard::Event(Event::Append { envelope, present })));
                     }
                     Received::Message => {
                         if connection.fill()? == 0 {
-                            return Ok(Brought::Nothing);
+                            return Ok(None);
                         }
                         continue;
                     }
-                    Received::More => return Ok(Brought::Nothing),
+                    Received::More => return Ok(None),
                 }
             }
             match self.next_message()? {
-                Some(brought) => return Ok(brought),
+                Some(heard) => return Ok(Some(heard)),
                 None => {
-                    let Some(connection) = &mut self.connection else { return Ok(Brought::Nothing) };
+                    let Some(connection) = &mut self.connection else { return Ok(None) };
                     if connection.fill()? == 0 {
-                        return Ok(Brought::Nothing);
+                        return Ok(None);
                     }
                 }
             }
         }
     }
 
-    /// Whether this very block is here already; asked below the end only.
-    fn is_present(&mut self, envelope: &message::Envelope) -> bool {
-        let end = self.told.0.max(self.log.view.positions.submitted.load());
-        envelope.sequence < end && self.chain_at(envelope.sequence + 1) == Some(envelope.chain)
-    }
-
-    fn next_message(&mut self) -> Result<Option<Brought>, Lost> {
+    fn next_message(&mut self) -> Result<Option<Heard>, Lost> {
         let Some(connection) = &mut self.connection else { return Ok(None) };
         let next = message::next(connection.received()).map_err(|rejected| Lost::given_up(format!("malformed: {rejected:?}")))?;
         let Some((message, bytes)) = next else { return Ok(None) };
-        let lane = self.log.view.lane.0;
-        let brought = match message {
-            Message::Hello(hello) => Brought::Asking(Asking::of(&hello)),
-            Message::Welcome(welcome) => {
-                let peer = super::host::Peer { member: welcome.member, name: welcome.name.into(), address: welcome.address.into() };
-                Brought::Answer {
-                    event: Event::Welcome { lane, epoch: welcome.epoch, verdict: welcome.verdict, judged: welcome.judged, own: None },
-                    peer,
-                }
-            }
-            Message::Append(_) => return Err(Lost::given_up("a block for a lane that does not follow")),
-            Message::Heartbeat(beat) => {
-                Brought::Event(Event::Heartbeat { lane, epoch: beat.epoch, committed: beat.committed.iter().collect() })
-            }
-            Message::HeartbeatAck(ack) => Brought::Event(Event::HeartbeatAck { lane, epoch: ack.epoch }),
-            Message::Ack(ack) if ack.lane != lane => return Err(Lost::given_up(format!("lane {} acknowledged on lane {lane}", ack.lane))),
-            Message::Ack(ack) => {
-                self.peer = Some((ack.received, ack.durable));
-                self.reached = Some(ack.durable);
-                Brought::Event(Event::Ack(ack))
-            }
-            Message::Switch(switch) => Brought::Event(Event::Switch { epoch: switch.epoch, ends: switch.ends.iter().collect() }),
-            Message::Fetch(_) | Message::Lacks(_) => return Err(Lost::given_up("a block is borrowed on a lane's own connection")),
-            Message::Nack(nack) => Brought::Event(Event::Nack { promised: nack.promised }),
-            Message::Claim(claim) => Brought::Event(Event::Claim { of: claim.of }),
-        };
+        let heard = heard(&message, self.log.view.lane.0).map_err(Lost::given_up)?;
+        if let Heard::Event(Event::Ack(ack)) = &heard {
+            (self.peer, self.reached) = (Some((ack.received, ack.durable)), Some(ack.durable));
+        }
         connection.consume(bytes);
-        Ok(Some(brought))
+        Ok(Some(heard))
     }
 
     /// Sends what is queued, then blocks. Returns the bytes of blocks sent.

@@ -18,17 +18,19 @@ mod speak;
 mod strangers;
 
 use super::arbiter::Arbiter;
+use super::compare::Asking;
 use super::connection::{Connection, Lost};
 use super::host::{Cause, Host};
 use super::inquiry::Inquiry;
-use super::lane::{Asking, Brought, Lane};
+use super::lane::Lane;
 use super::lending::Lending;
 use super::receiving::Receiving;
 use super::shipping::Shipping;
-use crate::event::{Effect, Event, Outbound, Read, StartOver, SwapEnd};
+use super::words::Heard;
+use crate::event::{Effect, Event, Outbound, StartOver};
 use crate::message::{self, Verdict};
 use crate::shard::{Role, Shard};
-use crate::witness::{Answered, Denied, Outcome, Unreachable};
+use crate::witness::Outcome;
 use headworks_format::{Epoch, PairId};
 use headworks_io::{Clock, Wake};
 use std::collections::VecDeque;
@@ -243,7 +245,7 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
             self.arbiter_answers = !matches!(answered.outcome, Outcome::Unreachable(_) | Outcome::Unknown);
             // A late answer to what was given up is nobody's.
             if answered.token == self.token {
-                self.on(now_ns, event_of(&answered, self.swaps));
+                self.on(now_ns, Event::of_answer(&answered, self.swaps));
             }
         }
         heard
@@ -354,7 +356,7 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
             // A member in sync never begins anew; without its connection it soon is none.
             let is_in_sync = self.shard.register().is_some_and(|register| register.in_sync(asking.from.member));
             let verdict = match leads {
-                true => self.lanes[lane].verdict(&asking, !is_in_sync),
+                true => self.lanes[lane].compared().verdict(&asking, !is_in_sync),
                 false => Some(Verdict::Refuse(message::Refusal::NotPrimary)),
             };
             if let Some(Verdict::Restart { from }) = verdict
@@ -386,8 +388,7 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
         } else {
             self.heard_ns = now_ns;
             self.lanes[lane as usize].take(connection);
-            let peer = super::host::Peer { member: asking.from.member, name: asking.name.clone(), address: asking.address.clone() };
-            self.host.met(peer);
+            self.host.met(asking.peer());
         }
         for effect in effects {
             self.carry_out(effect, now_ns);
@@ -420,10 +421,10 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
 
     fn receive(&mut self, at: usize, now_ns: u64) -> usize {
         let mut taken = 0;
-        while taken < TAKEN_MAX {
-            let brought = match self.lanes[at].bring(self.pair) {
-                Ok(Brought::Nothing) => return taken,
-                Ok(brought) => brought,
+        while taken < TAKEN_MAX && !self.is_promising(at) {
+            let heard = match self.lanes[at].bring(self.pair) {
+                Ok(None) => return taken,
+                Ok(Some(heard)) => heard,
                 Err(lost) => {
                     self.lose(at, &lost, now_ns);
                     return taken + 1;
@@ -431,37 +432,36 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
             };
             taken += 1;
             self.hear(now_ns);
-            match brought {
-                Brought::Event(event) => self.on(now_ns, event),
-                Brought::Answer { event, peer } => {
+            match heard {
+                Heard::Event(event) => self.on(now_ns, event),
+                Heard::Answer { event, peer } => {
                     self.lanes[at].asked_ns = None;
                     self.host.met(peer);
                     let event = self.with_own_chain(at, event);
                     self.on(now_ns, event);
                 }
                 // On a connection that is a lane's already: it was cut, and asks again.
-                Brought::Asking(asking) => {
+                Heard::Asking(asking) => {
                     if let Some(connection) = self.lanes[at].connection.take() {
                         self.lanes[at].hang_up();
                         self.asking.push((connection, asking));
                     }
                 }
-                Brought::Nothing => {}
             }
         }
         taken
     }
 
+    /// Whether what comes on a lane's connection is left there, until a promise is durable.
+    fn is_promising(&self, at: usize) -> bool {
+        self.shard.is_promising(u32::try_from(at).expect("at most 64 lanes"))
+    }
+
     /// A verdict's point is compared with the lane's own chain there.
     fn with_own_chain(&mut self, at: usize, event: Event) -> Event {
-        let Event::Welcome { lane, epoch, verdict, judged, .. } = event else { return event };
-        let point = match verdict {
-            Verdict::Follow { from } | Verdict::Restart { from } => Some(from.sequence),
-            Verdict::Truncate { to } => Some(to.sequence),
-            Verdict::Refuse(_) => None,
-        };
-        let own = point.and_then(|point| self.lanes[at].chain_at(point));
-        Event::Welcome { lane, epoch, verdict, judged, own }
+        let Event::Welcome { lane, epoch, verdict, judged, register_version, .. } = event else { return event };
+        let own = self.lanes[at].compared().chain_of(&verdict);
+        Event::Welcome { lane, epoch, verdict, judged, own, register_version }
     }
 
     fn accept(&mut self, lane: u32) {
@@ -506,20 +506,5 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
         let at = &mut self.lanes[lane as usize];
         at.hang_up();
         at.dialling.pause(now_ns);
-    }
-}
-
-fn event_of(answered: &Answered, swaps: bool) -> Event {
-    let arbiter = answered.arbiter;
-    match answered.outcome {
-        Outcome::Read(register) => Event::RegisterRead(Read::Found { arbiter, register }),
-        Outcome::Swapped => Event::SwapEnded(SwapEnd::Swapped),
-        Outcome::Refused(register) => Event::SwapEnded(SwapEnd::Refused(register)),
-        Outcome::Unknown => Event::SwapEnded(SwapEnd::Unknown),
-        // Nothing was sent; to the machine it is the same as a swap of which nobody knows, and it sends that again.
-        Outcome::Unreachable(_) if swaps => Event::SwapEnded(SwapEnd::Unknown),
-        // It names itself, and says no more: that there is another one in the place of the one that was meant.
-        Outcome::Unreachable(Unreachable::Denied(Denied::OtherWitness)) => Event::RegisterRead(Read::Found { arbiter, register: None }),
-        Outcome::Unreachable(_) => Event::RegisterRead(Read::Unreachable),
     }
 }

@@ -6,10 +6,10 @@
 //! ```
 
 use super::connection::{Connection, Lost};
+use super::words::{checkpoint_of, prove};
 use crate::message::{ENVELOPE_BYTES, Envelope, Rejected, envelope};
-use headworks_format::block::{Expected, HEAD_BYTES, inspect};
-use headworks_format::checkpoint::{self, Partition};
-use headworks_format::{LaneId, Nonce, PairId, PartitionId, Sequence, block};
+use headworks_format::checkpoint::Partition;
+use headworks_format::{LaneId, PairId, PartitionId, block};
 use headworks_ring::Filler;
 use std::collections::HashSet;
 
@@ -124,8 +124,7 @@ impl Receiving {
         if header.flags.get() & block::FLAG_CONTROL == 0 {
             return Vec::new();
         }
-        let payload = &slot[HEAD_BYTES..HEAD_BYTES + header.payload_bytes.get() as usize];
-        let named = checkpoint::read(payload).map_or_else(Vec::new, |checkpoint| checkpoint.partitions);
+        let named = checkpoint_of(slot).map_or_else(Vec::new, |checkpoint| checkpoint.partitions);
         named.into_iter().filter(|partition| self.known.insert(partition.id)).collect()
     }
 
@@ -138,28 +137,4 @@ impl Receiving {
 fn sized(envelope: &Envelope) -> bool {
     let bytes = envelope.block_bytes as usize;
     (block::BLOCK_BYTES_MIN..=block::BLOCK_BYTES_MAX).contains(&bytes)
-}
-
-/// The block's own sums, its number, and the chain of its envelope, on both ends.
-fn prove(bytes: &[u8], envelope: &Envelope, lane: LaneId, pair: PairId) -> Result<(), String> {
-    let nonce = block::header(bytes).expect("larger than a header").nonce.get();
-    let expected = Expected { lane, nonce: Nonce(nonce), sequence: Sequence(envelope.sequence), chain: Some(envelope.previous) };
-    let (validity, head) = inspect(bytes, &expected);
-    let says = |what: &str| format!("block {} does not prove itself: {what}", envelope.sequence);
-    if let Some(fault) = validity.first_fault() {
-        return Err(says(fault));
-    }
-    let head = head.ok_or_else(|| says("head"))?;
-    match () {
-        () if head.block_bytes() != bytes.len() => Err(says("size")),
-        () if head.chain() != envelope.chain => Err(says("chain")),
-        () if head.header().pair_id.get() != pair.0 => Err(says("pair")),
-        () if head.is_control() && checkpoint_of(bytes).is_none() => Err(says("checkpoint")),
-        () => Ok(()),
-    }
-}
-
-fn checkpoint_of(bytes: &[u8]) -> Option<checkpoint::Checkpoint> {
-    let payload_bytes = block::header(bytes)?.payload_bytes.get() as usize;
-    checkpoint::read(bytes.get(HEAD_BYTES..HEAD_BYTES + payload_bytes)?)
 }

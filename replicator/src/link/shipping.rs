@@ -6,8 +6,8 @@
 use super::connection::{Connection, Lost};
 use super::host::LaneLog;
 use crate::message::{ENVELOPE_BYTES, Envelope, encode_envelope};
+use headworks_format::Epoch;
 use headworks_format::block::{HEAD_BYTES, Head};
-use headworks_format::{Chain, Epoch};
 use headworks_log::blocks::Missing;
 use headworks_log::{Blocks, Disk};
 
@@ -149,17 +149,8 @@ impl Part {
     fn of(block: &[u8], lane: u32, epoch: Epoch, committed: u64) -> Part {
         let page: &[u8; HEAD_BYTES] = block.first_chunk().expect("a block has a head page");
         let head = Head::parse(page).expect("a shared block, or one that was proved, parses");
-        let envelope = Envelope {
-            lane,
-            epoch,
-            sequence: head.sequence().0,
-            previous: Chain(head.header().chain),
-            chain: head.chain(),
-            committed,
-            block_bytes: head.header().block_bytes.get(),
-        };
         let mut bytes = Vec::with_capacity(ENVELOPE_BYTES);
-        encode_envelope(&envelope, &mut bytes);
+        encode_envelope(&Envelope::of(&head, lane, epoch, committed), &mut bytes);
         Part { envelope: bytes, block_bytes: block.len(), sent: 0 }
     }
 }

@@ -372,7 +372,7 @@ impl World {
                     crate::message::Verdict::Truncate { to } => own(to.sequence),
                     _ => None,
                 };
-                Event::Welcome { lane: 0, epoch, judged, verdict, own }
+                Event::Welcome { lane: 0, epoch, judged, verdict, own, register_version: 0 }
             }
             Content::Append(envelope) => Event::Append { envelope, present: own(envelope.sequence + 1) == Some(envelope.chain) },
             Content::Ack(ack) => Event::Ack(ack),

@@ -23,9 +23,10 @@ fn chain(log: &[u32], sequence: u64) -> Option<Chain> {
     Some(chain)
 }
 
-fn history(log: &[u32]) -> Vec<(Epoch, u64)> {
+/// The epochs of what is left of a log that starts there.
+fn history(log: &[u32], start: usize) -> Vec<(Epoch, u64)> {
     let mut history: Vec<(Epoch, u64)> = Vec::new();
-    for (sequence, epoch) in log.iter().enumerate() {
+    for (sequence, epoch) in log.iter().enumerate().skip(start) {
         if history.last().is_none_or(|(last, _)| last.0 != *epoch) {
             history.push((Epoch(*epoch), sequence as u64));
         }
@@ -37,8 +38,13 @@ fn in_common(a: &[u32], b: &[u32]) -> u64 {
     a.iter().zip(b).take_while(|(a, b)| a == b).count() as u64
 }
 
+/// Whether both have a block of an epoch. One node leads an epoch, so two logs of which that is so are the same up to there.
+fn share_an_epoch(a: &[u32], b: &[u32]) -> bool {
+    a.iter().any(|epoch| b.contains(epoch))
+}
+
 fn judged(standby: &[u32], primary: &[u32], start: u64) -> Verdict {
-    let (ours, theirs) = (history(primary), history(standby));
+    let (ours, theirs) = (history(primary, usize::try_from(start).unwrap()), history(standby, 0));
     let end = chain(standby, standby.len() as u64).unwrap();
     let start = End { sequence: start, chain: chain(primary, start).unwrap() };
     let standby = Lineage { history: &theirs, end: standby.len() as u64 };
@@ -51,11 +57,15 @@ fn every_pair_of_logs_gets_its_verdict() {
     let mut verdicts = [0u32; 3];
     for standby in &all {
         for primary in &all {
-            for start in 0..=primary.len() as u64 {
-                let (end, common) = (standby.len() as u64, in_common(standby, primary));
+            let common = in_common(standby, primary);
+            let behind = usize::try_from(common).unwrap();
+            let may_be = !share_an_epoch(&standby[behind..], &primary[behind..]);
+            for start in (0..=primary.len() as u64).filter(|start| *start == 0 || may_be) {
+                let end = standby.len() as u64;
                 let point = |sequence| End { sequence, chain: chain(primary, sequence).unwrap() };
+                let untold = start > 0 && common == start && !share_an_epoch(standby, &primary[behind..]);
                 let (row, wanted) = match () {
-                    () if common < start => (0, Verdict::Restart { from: point(start) }),
+                    () if common < start || (untold && common < end) => (0, Verdict::Restart { from: point(start) }),
                     () if common < end => (1, Verdict::Truncate { to: point(common) }),
                     () => (2, Verdict::Follow { from: point(end) }),
                 };
@@ -65,6 +75,14 @@ fn every_pair_of_logs_gets_its_verdict() {
         }
     }
     assert!(verdicts.iter().all(|count| *count > 100), "{verdicts:?}");
+}
+
+#[test]
+fn a_log_that_parts_before_the_start_of_the_other_begins_anew() {
+    // B led epoch 2 and went on; A, which wrote a block of epoch 1 that B never had, comes back when B keeps epoch 3 only.
+    let b = [1, 2, 3, 3];
+    assert_eq!(judged(&[1, 1], &b, 2), Verdict::Restart { from: End { sequence: 2, chain: chain(&b, 2).unwrap() } });
+    assert_eq!(judged(&[1, 1, 1], &b, 2), Verdict::Restart { from: End { sequence: 2, chain: chain(&b, 2).unwrap() } });
 }
 
 #[test]
@@ -94,7 +112,7 @@ fn histories_that_lie_are_refused_by_the_chain() {
 #[test]
 fn what_is_missing_of_an_old_history_is_left_to_the_chain() {
     let log = [1, 1, 2, 2, 3];
-    let (long, short) = (history(&log), [(Epoch(3), 4)]);
+    let (long, short) = (history(&log, 0), [(Epoch(3), 4)]);
     let (whole, recent) = (Lineage { history: &long, end: 5 }, Lineage { history: &short, end: 5 });
     assert_eq!((common_point(whole, recent), common_point(recent, whole)), (5, 5));
     let old = Lineage { history: &long[..1], end: 2 };

@@ -1,6 +1,8 @@
 //! What a lane may ask.
 
 use super::*;
+use crate::message::End;
+use headworks_format::{Chain, Epoch};
 use headworks_log::{DiskError, FileNumber, LaneView};
 use headworks_ring::{Region, slot_ring};
 use std::collections::VecDeque;

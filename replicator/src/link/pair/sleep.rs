@@ -38,7 +38,7 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
             }
             for (at, lane) in self.lanes.iter().enumerate() {
                 if let Some(connection) = &lane.connection {
-                    fds.push(PollFd::new(connection.fd(), flags(lane, connection)));
+                    fds.push(PollFd::new(connection.fd(), flags(lane, connection, self.is_promising(at))));
                     owners.push(Some(at));
                 } else if let Some(fd) = lane.dialling.fd() {
                     fds.push(PollFd::new(fd, PollFlags::POLLOUT));
@@ -63,10 +63,10 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
 }
 
 /// What a lane waits for.
-fn flags<D: headworks_log::Disk>(lane: &Lane<D>, connection: &Connection) -> PollFlags {
+fn flags<D: headworks_log::Disk>(lane: &Lane<D>, connection: &Connection, is_promising: bool) -> PollFlags {
     let mut flags = PollFlags::empty();
     // The wake tells when to go on.
-    if !lane.holds_back() {
+    if !lane.holds_back() && !is_promising {
         flags |= PollFlags::POLLIN;
     }
     if connection.is_full() || lane.shipped == Shipped::Full {

@@ -6,9 +6,9 @@
 
 use super::PairLoop;
 use crate::link::arbiter::Arbiter;
+use crate::link::compare::Asking;
 use crate::link::connection::{Connection, Lost};
 use crate::link::host::Host;
-use crate::link::lane::Asking;
 use crate::link::lending::{LENT_MAX, Lending};
 use crate::message::{self, Fetch, Message};
 use crate::register::{Member, Register};

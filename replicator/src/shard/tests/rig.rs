@@ -162,7 +162,7 @@ pub fn following() -> Rig {
 }
 
 pub fn welcome(lane: u32, epoch: u32, verdict: Verdict, own: Option<Chain>) -> Event {
-    Event::Welcome { lane, epoch: Epoch(epoch), judged: end(3), verdict, own }
+    Event::Welcome { lane, epoch: Epoch(epoch), judged: end(3), verdict, own, register_version: 7 }
 }
 
 pub fn envelope(epoch: u32, sequence: u64) -> Envelope {

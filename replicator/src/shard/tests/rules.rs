@@ -10,7 +10,9 @@ fn rule_1_a_higher_epoch_is_answered_when_its_promise_is_durable_and_not_before(
     let promise = Kept { promised: Epoch(6), ..KEPT };
     let effects = rig.tell(welcome(0, 6, Verdict::Follow { from: end(3) }, None));
     assert_eq!(effects, [Effect::Persist(promise)], "nothing is said before");
+    assert!(rig.shard.is_promising(0) && !rig.shard.is_promising(1), "what follows on lane 0 could not be taken now");
     let effects = rig.tell(Event::Persisted(promise));
+    assert!(!rig.shard.is_promising(0));
     assert_eq!(acks(&effects), [(6, 3, 3)]);
     assert!(effects.contains(&Effect::Open { lane: 0 }), "{effects:?}");
 }
@@ -258,10 +260,12 @@ fn rule_10_a_log_is_cut_at_a_proved_point_with_the_log_closed_and_never_below_co
     assert_eq!(halted(cut(Verdict::Truncate { to: end(2) }, Some(chain(9)))), (differs, Role::Ended));
     assert_eq!(halted(cut(Verdict::Refuse(Refusal::NothingInCommon), None)), (differs, Role::Ended));
 
-    let mut rig = following();
-    rig.tell(Event::LinkUp { lane: 0 });
-    let open = rig.tell(welcome(0, 4, Verdict::Truncate { to: end(2) }, Some(chain(2))));
-    assert_eq!(open, [Effect::StartOver(StartOver::Rejoin)], "an open log is not cut");
+    for own in [Some(chain(2)), None] {
+        let mut rig = following();
+        rig.tell(Event::LinkUp { lane: 0 });
+        let open = rig.tell(welcome(0, 4, Verdict::Truncate { to: end(2) }, own));
+        assert_eq!(open, [Effect::StartOver(StartOver::Rejoin)], "an open log is not cut, and what is not written yet not compared");
+    }
 }
 
 #[test]
@@ -269,7 +273,10 @@ fn rule_10_a_verdict_on_another_end_says_nothing() {
     let mut rig = Rig::with(settings(), KEPT);
     rig.start(register(7, 4, PEER, None));
     rig.tell(Event::LinkUp { lane: 0 });
-    let late = Event::Welcome { lane: 0, epoch: Epoch(4), judged: end(5), verdict: Verdict::Truncate { to: end(2) }, own: Some(chain(2)) };
+    let mut late = welcome(0, 4, Verdict::Truncate { to: end(2) }, Some(chain(2)));
+    if let Event::Welcome { judged, .. } = &mut late {
+        *judged = end(5);
+    }
     assert_eq!(rig.tell(late), [Effect::CloseLink { lane: 0, why: Close::Unfitting }]);
 }
 
@@ -403,4 +410,20 @@ fn rule_14_a_member_in_sync_never_begins_its_log_anew() {
     };
     assert_eq!(restart(Some(ME)), Some(Effect::Halt(Halt::RestartInSync { lane: 0 })));
     assert_eq!(restart(None), Some(Effect::Restart { lane: 0, from: end(9) }), "a learner does, as ordered");
+}
+
+#[test]
+fn rule_14_who_was_left_behind_learns_it_from_the_register_before_it_begins_anew() {
+    let mut rig = Rig::with(settings(), KEPT);
+    rig.start(register(7, 4, PEER, Some(ME)));
+    rig.tell(Event::LinkUp { lane: 0 });
+    let mut restart = welcome(0, 4, Verdict::Restart { from: end(9) }, None);
+    if let Event::Welcome { register_version, .. } = &mut restart {
+        *register_version = 8;
+    }
+    assert_eq!(rig.tell(restart), [Effect::Read, Effect::CloseLink { lane: 0, why: Close::Refused }], "the primary knows a newer register");
+    rig.tell(found(register(8, 4, PEER, None)));
+    rig.tell(Event::LinkUp { lane: 0 });
+    let again = rig.tell(welcome(0, 4, Verdict::Restart { from: end(9) }, None));
+    assert_eq!(again, [Effect::Restart { lane: 0, from: end(9) }]);
 }
