@@ -8,10 +8,9 @@ use bytes::Bytes;
 use headworks_format::PartitionId;
 use headworks_format::batch::BATCH_BYTES_MAX;
 use headworks_format::checkpoint::{NAME_BYTES_MAX, PARTITIONS_MAX, Partition};
-use headworks_log::Disk;
 use std::sync::atomic::Ordering;
 
-impl<D: Disk> LaneStore<D> {
+impl<D> LaneStore<D> {
     /// Hands the batch to its lane now; what is returned only waits.
     pub(super) fn append_now(&self, topic: &str, partition: i32, batch: Bytes) -> Result<(At, Place), AppendError> {
         if !self.leads_now() {

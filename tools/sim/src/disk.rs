@@ -41,6 +41,8 @@ pub enum Broken {
     BlankLies,
     /// A read gives a header page whose base sequence is one too high, with a sum that fits.
     ReadForges,
+    /// What is to be kept in quarantine is not.
+    QuarantineLies,
 }
 
 /// What becomes of a write.
@@ -169,6 +171,26 @@ impl SimDisk {
         }
         self.fuse = None;
         harmed
+    }
+
+    /// The process dies and the system lives on: what was written stays, of what was under way any beginning.
+    /// `whole`: all of it, as when whoever starts next waits for it.
+    pub fn kill(&mut self, random: &mut Random, whole: bool) {
+        for file in &mut self.files {
+            for write in file.unsynced.iter_mut().filter(|write| !write.completed) {
+                let sectors = write.bytes.len() / SECTOR_BYTES;
+                let written = match random.below(3) {
+                    _ if whole => sectors,
+                    0 => 0,
+                    1 => random.index(sectors + 1),
+                    _ => sectors,
+                };
+                write.bytes.truncate(written * SECTOR_BYTES);
+                write.completed = true;
+            }
+            file.unsynced.retain(|write| !write.bytes.is_empty());
+        }
+        self.fuse = None;
     }
 
     fn land(&mut self, file: FileNumber, write: &Write, survives: &[bool]) {
@@ -321,6 +343,9 @@ impl Disk for SimDisk {
 
     fn quarantine(&mut self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
         self.spend()?;
+        if self.broken == Broken::QuarantineLies {
+            return Ok(());
+        }
         self.quarantined.insert(name.to_owned(), bytes.to_vec());
         Ok(())
     }

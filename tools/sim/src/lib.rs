@@ -20,6 +20,7 @@ pub mod disk;
 pub mod harm;
 pub mod model;
 pub mod node;
+pub mod pair;
 pub mod random;
 pub mod reader;
 pub mod regime;

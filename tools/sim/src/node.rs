@@ -204,8 +204,8 @@ impl<'a> Node<'a> {
             Event::Made => self.made(),
             Event::Sealed(order) => {
                 self.world.trace.add(5, &[order.end_sequence.0]);
-                seal(disk, &self.log, &order);
-                return Ok(self.log.on_sealed(order.file, order.nonce, Ok(())));
+                let result = seal(disk, LaneId(0), &self.log, &order);
+                return Ok(self.log.on_sealed(order.file, order.nonce, result));
             }
             Event::Blanked(file) => {
                 self.world.trace.add(6, &[u64::from(file.0)]);
@@ -363,7 +363,7 @@ impl<'a> Node<'a> {
             match event {
                 // The power went in the middle: what it answers reaches nobody.
                 Event::Blanked(file) => drop(blank(&mut world.disk, file)),
-                Event::Sealed(order) => seal(&mut world.disk, &self.log, &order),
+                Event::Sealed(order) => drop(seal(&mut world.disk, LaneId(0), &self.log, &order)),
                 _ => {}
             }
         }
@@ -371,11 +371,14 @@ impl<'a> Node<'a> {
 }
 
 /// What the files thread does for [`Command::Seal`].
-fn seal(disk: &mut SimDisk, log: &Log, order: &SealOrder) {
+///
+/// # Errors
+/// The sidecar could not be made durable.
+pub fn seal<D: Disk>(disk: &mut D, lane: LaneId, log: &Log, order: &SealOrder) -> Result<(), String> {
     let view = log.view();
     let index = view.fresh_index(order.index);
     let sidecar = Sidecar {
-        lane: LaneId(0),
+        lane,
         epoch: order.epoch,
         nonce: order.nonce,
         base_sequence: order.base_sequence,
@@ -386,9 +389,7 @@ fn seal(disk: &mut SimDisk, log: &Log, order: &SealOrder) {
         entries: index.entries(),
         holes: Vec::new(),
     };
-    if disk.write_sidecar(order.file, &sidecar.encode()).is_err() {
-        return;
-    }
+    disk.write_sidecar(order.file, &sidecar.encode()).map_err(|error| error.message)?;
     view.add_sealed(SealedSegment {
         file: order.file,
         nonce: order.nonce,
@@ -398,4 +399,5 @@ fn seal(disk: &mut SimDisk, log: &Log, order: &SealOrder) {
         end_position: order.end_position,
         starts: index.starts(view.partitions.len()),
     });
+    Ok(())
 }

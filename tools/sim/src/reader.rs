@@ -14,7 +14,7 @@ use headworks_log::{Disk, FileNumber};
 
 /// The bytes of a batch, if what lies there is the batch that the entry describes.
 #[must_use]
-pub fn read(disk: &SimDisk, file: FileNumber, epoch: Epoch, entry: &Entry) -> Option<Vec<u8>> {
+pub fn read<D: Disk<Buffer = Vec<u8>>>(disk: &D, file: FileNumber, epoch: Epoch, entry: &Entry) -> Option<Vec<u8>> {
     let page = PAGE_BYTES as u64;
     let from = entry.position / page * page;
     let skip = usize::try_from(entry.position - from).expect("below a page");

@@ -1,6 +1,7 @@
 //! What must hold when a node starts again: nothing durable is gone, nothing false is there, and once more is the same.
 
 use crate::breach::{Breach, check};
+use crate::disk::SimDisk;
 use crate::model::Block;
 use crate::node::World;
 use crate::reader;
@@ -119,7 +120,13 @@ fn reach(world: &mut World, recovered: &Recovered, before: &Before) -> Result<()
 }
 
 fn in_quarantine(world: &World, bytes: &[u8]) -> bool {
-    world.disk.quarantined.values().any(|kept| (0..kept.len()).step_by(4096).any(|from| kept[from..].starts_with(bytes)))
+    is_kept(&world.disk, bytes)
+}
+
+/// Whether a block stands in quarantine.
+#[must_use]
+pub fn is_kept(disk: &SimDisk, bytes: &[u8]) -> bool {
+    disk.quarantined.values().any(|kept| (0..kept.len()).step_by(4096).any(|from| kept[from..].starts_with(bytes)))
 }
 
 /// Holes are where harm is; what is not in one is part of the log from now on.

@@ -4,7 +4,7 @@
 //! cargo xtask test              everything, step by step; what CI runs
 //! cargo xtask tidy              the rules that no compiler checks
 //! cargo xtask bench [NAME]      one scenario of the benches, in release
-//! cargo xtask sim --seeds N     the simulator, in release
+//! cargo xtask sim --seeds N     the simulator, in release; `sim pair --seeds N`: of two nodes
 //! cargo xtask model [STEPS]     the pair's model, searched further than the tests do
 //! cargo xtask faults [--full]   the fault matrix against the real binary
 //! cargo xtask fuzz [TARGET]     decoders of untrusted bytes under libFuzzer
@@ -39,7 +39,7 @@ usage: cargo xtask COMMAND
   test                              run everything that CI runs
   tidy                              check the rules that no compiler checks
   bench [smoke|NAME] [ARGS]         one scenario, in release; smoke when no name is given
-  sim --seed N | --seeds N [--from N]   the simulator, in release
+  sim [pair] --seed N | --seeds N [--from N]   the simulator, in release
   model [STEPS]                     every order of that many steps of the pair's model; 10 when not given
   faults [--full]                   the short column of the fault matrix, or all of it
   fuzz [--seconds N] [TARGET]       each fuzz target, or the one named, for N seconds; 600 when N is not given

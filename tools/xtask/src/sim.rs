@@ -1,4 +1,5 @@
-//! `cargo xtask sim --seed N | --seeds N [--from N]`: the simulator, in release.
+//! `cargo xtask sim [pair] --seed N | --seeds N [--from N]`: the simulator, in release: a lane's log over a faulty disk, or with `pair`
+//! two nodes, an arbiter and clients.
 //!
 //! The simulator reads and refuses its own arguments; its last line carries the hash of the trace, by which two runs of one
 //! seed are compared. `--seed N` with the number that a failure printed replays that failure.
@@ -10,6 +11,8 @@ use crate::workspace::Workspace;
 
 /// What `cargo xtask test` runs.
 pub const SEEDS: &str = "1000";
+/// What it runs of the pair: about a minute.
+pub const PAIR_SEEDS: &str = "500";
 
 /// Runs the simulator with these arguments.
 pub fn sim(workspace: &Workspace, words: &[&str]) -> Outcome {

@@ -71,6 +71,9 @@ fn plan(workspace: &Workspace) -> Vec<Step> {
     if workspace.has("tools/sim") {
         let simulator = sim::command(workspace, &["--seeds", sim::SEEDS]);
         steps.push(step("simulator", Work::Run(simulator)));
+        let pair = sim::command(workspace, &["pair", "--seeds", sim::PAIR_SEEDS]);
+        steps.push(step("simulator, pair", Work::Run(pair)));
+        steps.push(step("simulator, without each rule", Work::Filtered(mutants(workspace))));
     }
     if workspace.has("tools/headworks") {
         let short = faults::command(workspace, Column::Short);
@@ -101,6 +104,11 @@ fn loom(workspace: &Workspace) -> Command {
     command.env("RUSTFLAGS", "--cfg loom");
     command.env("CARGO_TARGET_DIR", workspace.target.join("loom"));
     command
+}
+
+/// The pair's rules taken away one by one, each of which the simulator has to miss. Optimised, and with panics that can be caught.
+fn mutants(workspace: &Workspace) -> Command {
+    workspace.cargo("test --profile testrelease -p headworks-sim --features mutants --lib pair::tests::mutants".split(' '))
 }
 
 fn run_filtered(command: &mut Command) -> Outcome {

@@ -35,7 +35,8 @@ fn a_package_that_is_not_there_has_no_step() {
     let always = ["fmt", "clippy", "tidy", "tests", "testrelease"];
     check(&["engine/format"], &always);
     let mut all = always.to_vec();
-    all.extend(["loom", "simulator", "faults, short column", "librdkafka, short", "fuzz, 30 s each"]);
+    all.extend(["loom", "simulator", "simulator, pair", "simulator, without each rule"]);
+    all.extend(["faults, short column", "librdkafka, short", "fuzz, 30 s each"]);
     check(&["engine/ring", "tools/sim", "tools/headworks"], &all);
 }
 
@@ -57,6 +58,14 @@ fn loom_builds_the_ring_alone_in_its_own_folder() {
 fn the_simulator_runs_a_thousand_seeds() {
     let typed = shown(&["tools/sim"], "simulator");
     assert!(typed.ends_with("run --release -p headworks-sim -- --seeds 1000"), "{typed}");
+}
+
+#[test]
+fn the_pair_runs_five_hundred_seeds_and_is_run_without_each_rule() {
+    let typed = shown(&["tools/sim"], "simulator, pair");
+    assert!(typed.ends_with("run --release -p headworks-sim -- pair --seeds 500"), "{typed}");
+    let typed = shown(&["tools/sim"], "simulator, without each rule");
+    assert!(typed.ends_with("--features mutants --lib pair::tests::mutants"), "{typed}");
 }
 
 #[test]

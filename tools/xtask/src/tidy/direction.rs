@@ -19,7 +19,7 @@ pub const EDGES: &[(&str, &[&str])] = &[
     ("ingest", &["format", "ledger", "ring", "io"]),
     ("gateway", &["format", "ledger", "log", "ring", "io"]),
     ("replicator", &["format", "log", "ring", "io"]),
-    ("sim", &["format", "log"]),
+    ("sim", &["format", "log", "replicator"]),
     ("benches", &["format", "ring", "io", "lane", "ingest", "log", "ledger"]),
     ("loadgen", &[]),
     ("xtask", &[]),
