@@ -1,10 +1,13 @@
 //! What a pair lives through whose arbiter is its operator.
 
-use crate::harness::alone;
-use crate::harness::program::check_end;
-use crate::rig::{Pair, Stand};
+use crate::harness::node::{Guarded, lasting_address, log_beside};
+use crate::harness::program::{check_end, command, run_arguments};
+use crate::harness::{alone, wait};
+use crate::rig::{Pair, Stand, settings};
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use std::fs::File;
+use std::process::Stdio;
 
 fn awaits_operator(status: &Value) -> bool {
     status["pair"]["awaits_operator"] == true
@@ -135,4 +138,20 @@ fn a_primary_with_a_new_disk_founds_nothing_and_follows_when_the_word_is_given()
     promote_b(&pair, epoch);
     assert_eq!(pair.in_sync().0, 1);
     pair.judge(load);
+}
+
+#[test]
+fn a_new_node_that_waits_for_the_other_one_ends_when_it_is_told() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let data = folder.path().join("a");
+    let settings = settings("a", None, (lasting_address(), lasting_address()));
+    let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+    let log = log_beside(&data);
+    let stderr = File::create(&log).expect("the log file opens");
+    let mut node = Guarded::spawn(command(run_arguments(&data, &settings)).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr));
+    let said = || std::fs::read_to_string(&log).expect("its log");
+    wait::until_true("it waits", || (said().contains("waiting for the other node"), said()));
+    node.signal(Signal::SIGTERM);
+    assert_eq!(node.wait("it ends").code(), Some(0), "{}", said());
+    assert!(!data.join("superblock").exists(), "nothing was formatted");
 }
