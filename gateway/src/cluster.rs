@@ -32,6 +32,8 @@ pub struct Taken {
 struct Shared {
     is_standby: AtomicBool,
     is_paired: AtomicBool,
+    /// The other node is required and not there, as far as is known: nothing would be committed.
+    waits: AtomicBool,
     /// Counts how often this node has begun to lead.
     begun: AtomicU64,
     other: Mutex<Option<Broker>>,
@@ -90,6 +92,17 @@ impl Cluster {
     /// Whether the other node is in sync.
     pub fn set_paired(&self, is_paired: bool) {
         self.0.is_paired.store(is_paired, Ordering::Release);
+    }
+
+    /// Whether the node waits for the other one, so that it commits nothing.
+    pub fn set_waiting(&self, waits: bool) {
+        self.0.waits.store(waits, Ordering::Release);
+    }
+
+    /// Whether nothing is committed until the other node is there.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.0.waits.load(Ordering::Acquire)
     }
 
     /// The other broker, once it was met.

@@ -119,6 +119,9 @@ pub enum AppendError {
     /// This node does not lead.
     #[error("this node does not lead")]
     NotLeader,
+    /// It would be committed when the other node is in sync, and that one is not there. Nothing was stored.
+    #[error("the other node of the pair is not there, and nothing is committed without it")]
+    TooFewInSync,
     /// What became of it is not known: it was handed over and the node stops, or a fault came between.
     #[error("the append was interrupted")]
     Interrupted,

@@ -294,9 +294,11 @@ fn code_of(error: &AppendError) -> ErrorCode {
     match error {
         AppendError::TooLarge { .. } => ErrorCode::InvalidCommitOffsetSize,
         AppendError::NotLeader | AppendError::Interrupted => ErrorCode::NotCoordinator,
-        AppendError::UnknownPartition | AppendError::OutOfOrder { .. } | AppendError::ProducerFenced | AppendError::Busy => {
-            ErrorCode::CoordinatorNotAvailable
-        }
+        AppendError::UnknownPartition
+        | AppendError::OutOfOrder { .. }
+        | AppendError::ProducerFenced
+        | AppendError::Busy
+        | AppendError::TooFewInSync => ErrorCode::CoordinatorNotAvailable,
     }
 }
 

@@ -31,6 +31,8 @@ pub enum ErrorCode {
     NotCoordinator = 16,
     /// No valid name of a topic.
     InvalidTopic = 17,
+    /// The other node is not in sync, and nothing is committed without it; ask again.
+    NotEnoughReplicas = 19,
     /// Acks other than 0, 1 and -1.
     InvalidRequiredAcks = 21,
     /// The member speaks of a generation that is over.
@@ -117,6 +119,7 @@ impl ErrorCode {
             Self::CoordinatorNotAvailable => "COORDINATOR_NOT_AVAILABLE",
             Self::NotCoordinator => "NOT_COORDINATOR",
             Self::InvalidTopic => "INVALID_TOPIC_EXCEPTION",
+            Self::NotEnoughReplicas => "NOT_ENOUGH_REPLICAS",
             Self::InvalidRequiredAcks => "INVALID_REQUIRED_ACKS",
             Self::IllegalGeneration => "ILLEGAL_GENERATION",
             Self::InconsistentGroupProtocol => "INCONSISTENT_GROUP_PROTOCOL",

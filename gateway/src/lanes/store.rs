@@ -367,7 +367,7 @@ where
         batch: Bytes,
         level: Level,
     ) -> impl Future<Output = Result<Appended, AppendError>> + use<'s, D> {
-        let handed = self.append_now(topic, partition, batch);
+        let handed = self.append_now(topic, partition, batch, level);
         async move {
             let (at, place) = handed?;
             Ok(self.reached(at, place, level).await)
@@ -449,6 +449,10 @@ impl<D> LaneStore<D> {
                 self.list_topics();
             }
         }
+    }
+
+    pub(super) fn waits(&self) -> bool {
+        self.cluster.waits()
     }
 
     pub(super) fn leads_now(&self) -> bool {

@@ -12,9 +12,13 @@ use std::sync::atomic::Ordering;
 
 impl<D> LaneStore<D> {
     /// Hands the batch to its lane now; what is returned only waits.
-    pub(super) fn append_now(&self, topic: &str, partition: i32, batch: Bytes) -> Result<(At, Place), AppendError> {
+    pub(super) fn append_now(&self, topic: &str, partition: i32, batch: Bytes, level: Level) -> Result<(At, Place), AppendError> {
         if !self.leads_now() {
             return Err(AppendError::NotLeader);
+        }
+        // Before anything is stored, so that who tries again does not meet its own batch, or a log that may have to be cut.
+        if level == Level::Committed && self.waits() {
+            return Err(AppendError::TooFewInSync);
         }
         let at = self.at(topic, partition).ok_or(AppendError::UnknownPartition)?;
         if batch.len() > BATCH_BYTES_MAX {

@@ -145,6 +145,7 @@ fn code_of(error: &AppendError) -> ErrorCode {
         AppendError::OutOfOrder { .. } => ErrorCode::OutOfOrderSequenceNumber,
         AppendError::ProducerFenced => ErrorCode::InvalidProducerEpoch,
         AppendError::Busy => ErrorCode::KafkaStorageError,
+        AppendError::TooFewInSync => ErrorCode::NotEnoughReplicas,
         AppendError::NotLeader | AppendError::Interrupted => ErrorCode::NotLeaderOrFollower,
     }
 }

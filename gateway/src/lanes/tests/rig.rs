@@ -112,6 +112,7 @@ pub struct Rig {
     pub disk: Memory,
     pub commits: Wake,
     pub reads: Reads,
+    pub cluster: Cluster,
     filler: Filler,
     drain: Drain,
     readers: Readers,
@@ -144,6 +145,7 @@ impl Rig {
             disk: Memory::default(),
             commits: Wake::new().expect("an eventfd"),
             reads: Reads::default(),
+            cluster: Cluster::default(),
             filler,
             drain,
             readers,
@@ -159,7 +161,7 @@ impl Rig {
     pub fn store(&self) -> LaneStore<Memory> {
         let lane =
             Lane { view: Arc::clone(self.log.view()), readers: self.readers.clone(), disk: Arc::new(self.disk.clone()), door: shut() };
-        LaneStore::new(vec![lane], self.commits.clone(), self.reads.clone(), Cluster::default())
+        LaneStore::new(vec![lane], self.commits.clone(), self.reads.clone(), self.cluster.clone())
     }
 
     /// The store over the lane as if every slot had been overwritten: everything is read from files.
@@ -167,7 +169,7 @@ impl Rig {
         let region = Arc::new(Region::map(SLOTS * BLOCK_BYTES_MAX).expect("memory"));
         let (_, _, readers) = slot_ring(region, SLOTS, BLOCK_BYTES_MAX);
         let lane = Lane { view: Arc::clone(self.log.view()), readers, disk: Arc::new(self.disk.clone()), door: shut() };
-        LaneStore::new(vec![lane], self.commits.clone(), self.reads.clone(), Cluster::default())
+        LaneStore::new(vec![lane], self.commits.clone(), self.reads.clone(), self.cluster.clone())
     }
 
     /// The store over the lane, and the lane's side of its door, which takes so many batches at once.
@@ -184,7 +186,7 @@ impl Rig {
             producers: Vec::new(),
         };
         let lane = Lane { view: Arc::clone(self.log.view()), readers: self.readers.clone(), disk: Arc::new(self.disk.clone()), door };
-        let store = LaneStore::new(vec![lane], self.commits.clone(), self.reads.clone(), Cluster::default());
+        let store = LaneStore::new(vec![lane], self.commits.clone(), self.reads.clone(), self.cluster.clone());
         (store, Desk { incoming, returned, receipts, growing })
     }
 

@@ -117,6 +117,23 @@ fn what_the_lane_does_not_take_at_once_stands_in_line_in_the_order_of_the_calls(
 }
 
 #[test]
+fn what_would_wait_for_a_node_that_is_not_there_is_refused_before_it_is_stored() {
+    run(async {
+        let mut rig = Rig::new(4);
+        let (store, mut desk) = rig.writable(8);
+        rig.cluster.set_waiting(true);
+        let batch = batch_of(3, Some((7, 0, 0)));
+        let refused = append(&mut rig, &store, &mut desk, batch.clone(), Level::Committed).await;
+        assert_eq!(refused, Err(AppendError::TooFewInSync));
+        let mine = append(&mut rig, &store, &mut desk, batch_of(2, None), Level::Disk).await;
+        assert_eq!(mine.map(|appended| appended.base_offset), Ok(0), "who does not ask for the other node does not wait for it");
+        rig.cluster.set_waiting(false);
+        let again = append(&mut rig, &store, &mut desk, batch, Level::Committed).await;
+        assert_eq!(again.map(|appended| appended.base_offset), Ok(2), "the same batch, for the first time");
+    });
+}
+
+#[test]
 fn unknown_partitions_and_oversize_batches_are_refused() {
     run(async {
         let rig = Rig::new(4);

@@ -141,6 +141,28 @@ fn a_primary_with_a_new_disk_founds_nothing_and_follows_when_the_word_is_given()
 }
 
 #[test]
+fn who_led_in_vain_while_the_other_was_promoted_is_outbid_and_yields() {
+    let _alone = alone();
+    let mut pair = Pair::start_by_hand();
+    let (_, epoch) = pair.in_sync();
+    let load = pair.load();
+    pair.more_at(0);
+    pair.kill(0);
+    pair.until(1, "b misses a", awaits_operator);
+    promote_b(&pair, epoch);
+    pair.more_at(1);
+    pair.node(1).signal(Signal::SIGSTOP);
+    // It asks, hears nothing, and leads in an epoch above b's; it requires b, so it commits nothing.
+    pair.begin(0);
+    let in_vain = pair.await_stand("a leads in vain", 0, |stand| matches!(stand, Stand::Leads(..)));
+    pair.node(1).signal(Signal::SIGCONT);
+    pair.await_stand("a follows", 0, |stand| stand == Stand::Follows);
+    let (leader, now) = pair.in_sync();
+    assert_eq!((leader, now > in_vain), (1, true), "b in epoch {now}, above {in_vain}");
+    pair.judge(load);
+}
+
+#[test]
 fn a_new_node_that_waits_for_the_other_one_ends_when_it_is_told() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let data = folder.path().join("a");

@@ -443,6 +443,9 @@ impl Host for PairHost {
             return;
         }
         self.common.standing.note(note, self.committed());
+        if let Note::Paired | Note::Alone | Note::Stalled = note {
+            self.common.cluster.set_waiting(*note == Note::Stalled);
+        }
         match note {
             Note::Paired => {
                 self.common.cluster.set_paired(true);

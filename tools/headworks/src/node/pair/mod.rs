@@ -96,7 +96,7 @@ pub fn run(config: &Config, pair: &Pair, arbitration: &Arbitration, signals: &Si
         events,
         tell: tell.clone(),
         wake: wake.clone(),
-        cluster: cluster(&ground),
+        cluster: cluster(&ground, pair),
         standing: Arc::new(standing),
         lender,
         healed: Arc::new(AtomicU64::new(healed)),
@@ -128,8 +128,10 @@ fn hand_over(tell: &mpsc::Sender<Event>, wake: &Wake, stopping: &Stopping, handl
 }
 
 /// The brokers as far as they are known: the other one, if the two have ever met.
-fn cluster(ground: &Ground) -> Cluster {
+fn cluster(ground: &Ground, pair: &Pair) -> Cluster {
     let cluster = Cluster::standby();
+    // Who has to wait for the other node does so until it is known to be there.
+    cluster.set_waiting(pair.min_in_sync >= 2);
     if let Some(broker) = ground.remembered_peer().and_then(|known| run::broker_of(known.node, &known.address)) {
         cluster.met(broker);
     }
