@@ -51,6 +51,8 @@ struct Peer {
     heard_ns: u64,
     /// When it followed on every lane last, or began to ask.
     whole_ns: u64,
+    /// Where this node waits for it whatever happens: whether it is silent, by the last look.
+    is_missed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -120,6 +122,10 @@ impl Primary {
 }
 
 impl Peer {
+    fn hear(&mut self, now_ns: u64) {
+        (self.heard_ns, self.is_missed) = (now_ns, false);
+    }
+
     fn is_up(&self) -> bool {
         self.lanes.iter().all(|lane| lane.up)
     }
@@ -193,7 +199,7 @@ impl Shard {
 
     /// Whether a member is required that does not follow, and that this node does not drop by itself.
     fn waits_for(&self, primary: &Primary, required: &[Member]) -> bool {
-        let follows = |member: &Member| primary.peer(*member).is_some_and(Peer::is_up);
+        let follows = |member: &Member| primary.peer(*member).is_some_and(|peer| peer.is_up() && !peer.is_missed);
         !self.settings.may_run_alone && !required.iter().all(follows)
     }
 
@@ -290,10 +296,16 @@ impl Shard {
             peer.lanes[lane as usize].up = false;
         }
         if primary.peer(member).is_none() {
-            primary.peers.push(Peer { member, lanes: vec![PeerLane::default(); lanes], heard_ns: now_ns, whole_ns: now_ns });
+            primary.peers.push(Peer {
+                member,
+                lanes: vec![PeerLane::default(); lanes],
+                heard_ns: now_ns,
+                whole_ns: now_ns,
+                is_missed: false,
+            });
         }
         if let Some(peer) = primary.peer_mut(member) {
-            peer.heard_ns = now_ns;
+            peer.hear(now_ns);
         }
         // Who is there is not fenced, whatever was said of it before.
         primary.fenced = primary.fenced.filter(|fenced| *fenced != member.node);
@@ -329,14 +341,14 @@ impl Shard {
         let lane = &mut peer.lanes[ack.lane as usize];
         lane.received = lane.received.max(ack.received);
         lane.durable = lane.durable.max(ack.durable);
-        peer.heard_ns = now_ns;
+        peer.hear(now_ns);
         self.settle();
     }
 
     pub(crate) fn on_heartbeat_ack(&mut self, now_ns: u64, epoch: Epoch) {
         let Some(primary) = self.primary() else { return };
         if epoch == primary.epoch {
-            primary.peers.iter_mut().filter(|peer| peer.lanes.iter().any(|lane| lane.up)).for_each(|peer| peer.heard_ns = now_ns);
+            primary.peers.iter_mut().filter(|peer| peer.lanes.iter().any(|lane| lane.up)).for_each(|peer| peer.hear(now_ns));
         }
     }
 
@@ -368,13 +380,16 @@ impl Shard {
     }
 
     /// Who is silent is dropped from the register first, and loses its connections when it is out: to a standby that was only late a
-    /// closed connection looks like a primary that has died, and it would be as quick at the register.
+    /// closed connection looks like a primary that has died, and it would be as quick at the register. By hand it is not dropped, and
+    /// would not lead for that: it loses its connections at once, and dials again.
     fn drop_silent(&mut self, now_ns: u64, detect_ns: u64) {
         let registered = self.tracker.known().and_then(|register| register.standby);
-        let lanes = self.settings.lanes;
+        let spared = registered.filter(|_| !self.is_manual());
+        let (lanes, may_run_alone) = (self.settings.lanes, self.settings.may_run_alone);
         let Some(primary) = self.primary() else { return };
+        primary.peers.iter_mut().for_each(|peer| peer.is_missed = !may_run_alone && peer.is_silent(now_ns, detect_ns));
         primary.peers.iter_mut().filter(|peer| peer.is_up()).for_each(|peer| peer.whole_ns = now_ns);
-        let is_out = |peer: &Peer| peer.is_silent(now_ns, detect_ns) && registered != Some(peer.member);
+        let is_out = |peer: &Peer| peer.is_silent(now_ns, detect_ns) && spared != Some(peer.member);
         // Who has not come yet after this node began to lead has the same time for it.
         let never_came = now_ns.saturating_sub(primary.since_ns) >= detect_ns;
         let is_gone = |member: Member| primary.peer(member).map_or(never_came, |peer| peer.is_gone(now_ns, detect_ns));

@@ -90,6 +90,29 @@ fn a_primary_waits_for_its_standby_until_a_word_names_it() {
     assert_eq!(swap_of(&rig.tell(Event::LinkLost { lane: 0, reset: true })), None);
 }
 
+#[test]
+fn a_standby_that_is_there_and_says_nothing_is_missed_and_dials_again() {
+    let mut rig = primary();
+    for lane in 0..2 {
+        rig.hello(lane, PEER);
+        rig.ack(lane, 3);
+    }
+    rig.now_ns += DETECT_NS;
+    let missed = rig.tell(Event::Tick);
+    assert!(missed.contains(&Effect::Note(Note::Stalled)), "{missed:?}");
+    assert!(missed.contains(&Effect::CloseLink { lane: 1, why: Close::Silent }), "{missed:?}");
+    assert_eq!(swap_of(&missed), None, "it stays in sync");
+    let back: Vec<Effect> = [0, 1].into_iter().flat_map(|lane| rig.hello(lane, PEER)).collect();
+    assert!(back.contains(&Effect::Note(Note::Paired)), "{back:?}");
+
+    let two = Settings { may_run_alone: false, ..settings() };
+    let mut rig = paired_with(two);
+    rig.now_ns += DETECT_NS;
+    let missed = rig.tell(Event::Tick);
+    assert!(missed.contains(&Effect::Note(Note::Stalled)), "where a witness decides, too: {missed:?}");
+    assert!(!missed.contains(&Effect::CloseLink { lane: 1, why: Close::Silent }), "but there it could take the lead for that: {missed:?}");
+}
+
 /// The log loop's answer to a gate that was lowered.
 fn seen_of(effect: &Effect) -> Option<Event> {
     match effect {

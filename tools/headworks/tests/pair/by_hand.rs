@@ -74,6 +74,21 @@ fn the_primary_waits_for_its_standby_and_a_word_is_good_for_one_loss() {
 }
 
 #[test]
+fn a_standby_that_stood_still_is_in_sync_again_without_a_word() {
+    let _alone = alone();
+    let mut pair = Pair::start_by_hand();
+    let before = pair.in_sync();
+    let load = pair.load();
+    pair.more_at(0);
+    pair.node(1).signal(Signal::SIGSTOP);
+    pair.until(0, "a misses b", awaits_operator);
+    pair.node(1).signal(Signal::SIGCONT);
+    pair.until(0, "b is there again", |status| status["pair"]["level"] == "peer-disk" && status["ready"] == true);
+    assert_eq!(pair.in_sync(), before);
+    pair.judge(load);
+}
+
+#[test]
 fn a_primary_that_was_not_fenced_after_all_commits_nothing_and_yields() {
     let _alone = alone();
     let mut pair = Pair::start_by_hand();
