@@ -166,7 +166,7 @@ impl Rig {
         let (name, data, witness) = (node.name, node.data.display(), self.network.address(Host::Witness));
         let text = format!(
             "[node]\nname = \"{name}\"\ndata = [\"{data}\"]\nlanes = 1\n\
-             [log]\nring = \"16MiB\"\nsegment = \"16MiB\"\nretention = {{ size = \"4GiB\" }}\n\
+             [log]\nring = \"16MiB\"\nsegment = \"16MiB\"\nretention = {{ size = \"1GiB\" }}\n\
              [[stream]]\nname = \"events\"\n\
              [[listener]]\nname = \"udp\"\nkind = \"udp\"\naddress = \"{own}:9000\"\nstream = \"events\"\nreceive_buffer = \"4MiB\"\n\
              [kafka]\naddress = \"{own}:9092\"\n[http]\naddress = \"{own}:9600\"\n\
