@@ -26,6 +26,7 @@ struct Shared {
     broken: Cell<bool>,
     producers: Cell<i64>,
     held: Cell<bool>,
+    unsettled: Cell<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -116,6 +117,11 @@ impl MemoryLog {
     /// From now on what clients append is committed by [`MemoryLog::commit`] alone.
     pub fn hold(&self) {
         self.0.held.set(true);
+    }
+
+    /// Whether it leads, and does not know yet that everything that it took over is committed.
+    pub fn set_unsettled(&self, is_unsettled: bool) {
+        self.0.unsettled.set(is_unsettled);
     }
 
     /// Appends a client's batch as it is and, unless held, commits it; its base offset.
@@ -220,6 +226,10 @@ impl MemoryLog {
 }
 
 impl Store for MemoryLog {
+    fn leadership(&self) -> Option<u64> {
+        (!self.0.unsettled.get()).then_some(0)
+    }
+
     fn topics(&self) -> Vec<Topic> {
         let topics = self.0.topics.borrow();
         topics

@@ -83,6 +83,8 @@ pub enum ErrorCode {
     UnknownLeaderEpoch = 75,
     /// A codec that this version of the request does not allow.
     UnsupportedCompressionType = 76,
+    /// The leader has just begun, and does not know yet how far the log is committed.
+    OffsetNotAvailable = 78,
     /// The member is to come back with the id that it is given.
     MemberIdRequired = 79,
     /// The group takes no more.
@@ -145,6 +147,7 @@ impl ErrorCode {
             Self::FencedLeaderEpoch => "FENCED_LEADER_EPOCH",
             Self::UnknownLeaderEpoch => "UNKNOWN_LEADER_EPOCH",
             Self::UnsupportedCompressionType => "UNSUPPORTED_COMPRESSION_TYPE",
+            Self::OffsetNotAvailable => "OFFSET_NOT_AVAILABLE",
             Self::MemberIdRequired => "MEMBER_ID_REQUIRED",
             Self::GroupMaxSizeReached => "GROUP_MAX_SIZE_REACHED",
             Self::FencedInstanceId => "FENCED_INSTANCE_ID",

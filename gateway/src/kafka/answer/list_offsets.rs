@@ -54,6 +54,10 @@ async fn look_up<S: Store>(
         ErrorCode::None => {}
         error => return Err(error),
     }
+    // KIP-207: an end that was told before must not be told to lie further ahead.
+    if asked.timestamp_ms == LATEST && store.leadership().is_none() {
+        return Err(if version >= 5 { ErrorCode::OffsetNotAvailable } else { ErrorCode::LeaderNotAvailable });
+    }
     let place = |offset| Ok(Some(TimedOffset { offset, timestamp_ms: -1 }));
     let found = match asked.timestamp_ms {
         LATEST => place(state.high_watermark),

@@ -17,7 +17,11 @@ fn log() -> MemoryLog {
 }
 
 async fn listed(version: i16, epoch: i32, timestamp: i64) -> ListOffsetsPartitionResponse {
-    let (broker, _close) = broker(&log(), Limits::default());
+    listed_of(&log(), version, epoch, timestamp).await
+}
+
+async fn listed_of(log: &MemoryLog, version: i16, epoch: i32, timestamp: i64) -> ListOffsetsPartitionResponse {
+    let (broker, _close) = broker(log, Limits::default());
     let partition = ListOffsetsPartition::default().with_partition_index(0).with_current_leader_epoch(epoch).with_timestamp(timestamp);
     let topic = ListOffsetsTopic::default().with_name(name("events")).with_partitions(vec![partition]);
     let request = wire::ListOffsetsRequest::default().with_topics(vec![topic]);
@@ -100,6 +104,19 @@ async fn list_offsets_knows_both_ends_in_every_version() {
         let earliest = listed(version, -1, -2).await;
         assert_eq!((earliest.offset, earliest.timestamp), (0, -1));
     }
+}
+
+#[tokio::test]
+async fn list_offsets_tells_no_end_before_what_was_taken_over_is_committed() {
+    let log = log();
+    log.set_unsettled(true);
+    for version in 1..=7 {
+        let error = if version >= 5 { 78 } else { 5 };
+        assert_eq!(listed_of(&log, version, -1, -1).await.error_code, error, "version {version}");
+        assert_eq!(listed_of(&log, version, -1, -2).await.error_code, 0, "the start is known, version {version}");
+    }
+    log.set_unsettled(false);
+    assert_eq!(listed_of(&log, 7, -1, -1).await.offset, 4);
 }
 
 #[tokio::test]

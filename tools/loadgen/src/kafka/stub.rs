@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use bytes::{Bytes, BytesMut};
@@ -43,6 +44,8 @@ pub struct Stub {
     pub topic_error: i16,
     /// Closes the connection instead of this answer, counted from 0.
     pub closes_at: Option<usize>,
+    /// How many questions for an offset it does not know the answer to yet.
+    pub unsettled: Arc<AtomicUsize>,
     /// Batches in one answer; 0 stands for all.
     pub batches_a_fetch: usize,
 }
@@ -125,9 +128,12 @@ impl Stub {
     fn offsets(&self, request: &ListOffsetsRequest) -> ListOffsetsResponse {
         let asked = &request.topics[0].partitions[0];
         let partition = &self.partitions[usize::try_from(asked.partition_index).unwrap()];
+        let take = |left: usize| left.checked_sub(1);
+        let is_unsettled = self.unsettled.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
         let bounds = BTreeMap::from([(-2, partition.log_start), (-1, partition.high_watermark)]);
         let answer =
             ListOffsetsPartitionResponse::default().with_partition_index(asked.partition_index).with_offset(bounds[&asked.timestamp]);
+        let answer = if is_unsettled { answer.with_error_code(5).with_offset(-1) } else { answer };
         let topic = ListOffsetsTopicResponse::default().with_name(request.topics[0].name.clone()).with_partitions(vec![answer]);
         ListOffsetsResponse::default().with_topics(vec![topic])
     }

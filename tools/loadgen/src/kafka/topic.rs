@@ -5,6 +5,7 @@
 //! over as damage, and reading goes on behind it where its length and counts can be believed.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
@@ -28,6 +29,12 @@ const FETCH_WAIT_MS: i32 = 500;
 
 /// Fetches in a row that may come back empty below the high watermark before reading gives up.
 const EMPTY_FETCHES_MAX: u32 = 20;
+
+/// `LEADER_NOT_AVAILABLE` and `OFFSET_NOT_AVAILABLE`.
+const NOT_YET: [i16; 2] = [5, 78];
+/// How often an end is asked for, and how long to wait in between: ten seconds.
+const ASKED_MAX: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(100);
 
 const EARLIEST: i64 = -2;
 const LATEST: i64 = -1;
@@ -132,8 +139,19 @@ impl Topic {
         Ok(())
     }
 
-    /// The first or last offset of a partition.
+    /// The first or last offset of a partition. A leader that has just begun is given time to know it.
     fn offset(&mut self, partition: i32, leader: i32, at: i64) -> Result<i64, KafkaError> {
+        for _ in 1..ASKED_MAX {
+            if let Some(offset) = self.try_offset(partition, leader, at)? {
+                return Ok(offset);
+            }
+            std::thread::sleep(PAUSE);
+        }
+        let found = self.try_offset(partition, leader, at)?;
+        found.ok_or_else(|| KafkaError::Refused(format!("{}: its leader does not know its end", self.place(partition))))
+    }
+
+    fn try_offset(&mut self, partition: i32, leader: i32, at: i64) -> Result<Option<i64>, KafkaError> {
         let asked = ListOffsetsPartition::default().with_partition_index(partition).with_current_leader_epoch(-1).with_timestamp(at);
         let topic = ListOffsetsTopic::default().with_name(self.name.clone()).with_partitions(vec![asked]);
         let request = ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![topic]);
@@ -141,8 +159,11 @@ impl Topic {
         let answered = answer.topics.iter().flat_map(|topic| &topic.partitions);
         let found = answered.into_iter().find(|answered| answered.partition_index == partition);
         let found = found.ok_or_else(|| self.unanswered(partition, "ListOffsets"))?;
+        if NOT_YET.contains(&found.error_code) {
+            return Ok(None);
+        }
         expect_none(found.error_code, || self.place(partition))?;
-        Ok(found.offset)
+        Ok(Some(found.offset))
     }
 
     /// Whole batches from the one that holds the offset.

@@ -1,6 +1,8 @@
 use super::*;
 use crate::kafka::batch::tests::encoded;
 use crate::kafka::stub::{Partition, Stub};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 /// A partition of batches with these many records each, from the offset on.
 fn partition(log_start: i64, counts: &[usize]) -> Partition {
@@ -50,6 +52,12 @@ fn check(stub: Stub, expected: Result<&[&str], &str>) {
 
 fn of(partitions: Vec<Partition>) -> Stub {
     Stub { partitions, ..Stub::default() }
+}
+
+#[test]
+fn a_leader_that_does_not_know_its_end_yet_is_asked_again() {
+    let stub = Stub { unsettled: Arc::new(AtomicUsize::new(2)), ..of(vec![partition(0, &[3])]) };
+    check(stub, Ok(&["0 0..3"]));
 }
 
 #[test]
