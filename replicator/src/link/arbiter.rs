@@ -12,6 +12,7 @@
 use super::file::RegisterFile;
 use crate::register::{Swap, SwapAnswer};
 use crate::witness::{Answered, Ask, Calls, Denied, FRAME_BYTES_MAX, Outcome, Request, Unreachable, decode_answer, encode_request};
+use headworks_io::fatal::{Reason, fatal};
 use headworks_io::{Clock, Wake};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{self, Read as _, Write as _};
@@ -99,7 +100,7 @@ impl ArbiterHandle {
     /// # Errors
     /// As [`ArbiterHandle::witness`].
     pub fn manual(file: RegisterFile, wake: Wake) -> io::Result<ArbiterHandle> {
-        ArbiterHandle::start(wake, move |edge| Keeper { file, edge, failed: false }.run())
+        ArbiterHandle::start(wake, move |edge| Keeper { file, edge }.run())
     }
 
     fn start(wake: Wake, body: impl FnOnce(Edge) + Send + 'static) -> io::Result<ArbiterHandle> {
@@ -280,11 +281,11 @@ fn connect(settings: &WitnessSettings) -> io::Result<Connection> {
     Ok(Connection { stream, received: Vec::new() })
 }
 
-/// Keeps the register in a file of its own.
+/// Keeps the register in a file of its own. A failed write or sync of that file ends the process, as it ends a witness: what the file says
+/// then, only the next start can tell.
 struct Keeper {
     file: RegisterFile,
     edge: Edge,
-    failed: bool,
 }
 
 /// The one place of a node's own file.
@@ -294,7 +295,7 @@ impl Keeper {
     fn run(mut self) {
         // A watch is answered at once: nobody else changes this file.
         while let Ok(order) = self.edge.orders.recv() {
-            let outcome = if self.failed { Outcome::Unreachable(Unreachable::Storage) } else { self.outcome(&order) };
+            let outcome = self.outcome(&order);
             self.edge.tell(Answered { token: order.token, arbiter: self.file.incarnation(), outcome });
         }
     }
@@ -305,11 +306,10 @@ impl Keeper {
             Ask::Get | Ask::Watch { .. } => self.file.register(order.arbiter, OWN_PLACE).map_or_else(denied, Outcome::Read),
             Ask::Swap(swap) => match self.file.swap(order.arbiter, OWN_PLACE, &swap) {
                 Ok(swapping) => {
-                    let done = self.file.carry_out(&swapping.before).and_then(|()| self.file.carry_out(&swapping.behind));
-                    // What a failed write has left behind is known to the next start only.
-                    self.failed = done.is_err();
+                    for effects in [&swapping.before, &swapping.behind] {
+                        self.file.carry_out(effects).unwrap_or_else(|error| fatal(Reason::Storage, error.to_string()));
+                    }
                     match swapping.answer {
-                        _ if self.failed => Outcome::Unknown,
                         SwapAnswer::Swapped => Outcome::Swapped,
                         SwapAnswer::Refused(register) => Outcome::Refused(register),
                     }

@@ -38,8 +38,6 @@ pub enum Unreachable {
     Silent,
     /// The connection ended.
     Lost,
-    /// The arbiter's own file failed, and it answers nothing any more.
-    Storage,
     /// It answered that it will not.
     Denied(Denied),
 }

@@ -7,6 +7,8 @@ use crate::rig::{Pair, Stand, settings};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 fn awaits_operator(status: &Value) -> bool {
@@ -177,18 +179,52 @@ fn who_led_in_vain_while_the_other_was_promoted_is_outbid_and_yields() {
     pair.judge(load);
 }
 
+/// A node that need not become ready, and where it writes what it says.
+struct Begun {
+    process: Guarded,
+    log: PathBuf,
+}
+
+impl Begun {
+    fn begin(data: &Path, name: &str, addresses: (SocketAddr, SocketAddr)) -> Begun {
+        let settings = settings(name, None, addresses);
+        let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+        let log = log_beside(data);
+        let stderr = File::create(&log).expect("the log file opens");
+        let mut command = command(run_arguments(data, &settings));
+        Begun { process: Guarded::spawn(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr)), log }
+    }
+
+    fn said(&self) -> String {
+        std::fs::read_to_string(&self.log).expect("its log")
+    }
+
+    /// Waits until it waits for the other node, and stops it.
+    fn stopped_while_it_waits(mut self) {
+        wait::until_true("it waits", || (self.said().contains("waiting for the other node"), self.said()));
+        self.process.signal(Signal::SIGTERM);
+        assert_eq!(self.process.wait("it ends").code(), Some(0), "{}", self.said());
+    }
+}
+
 #[test]
 fn a_new_node_that_waits_for_the_other_one_ends_when_it_is_told() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let data = folder.path().join("a");
-    let settings = settings("a", None, (lasting_address(), lasting_address()));
-    let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
-    let log = log_beside(&data);
-    let stderr = File::create(&log).expect("the log file opens");
-    let mut node = Guarded::spawn(command(run_arguments(&data, &settings)).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr));
-    let said = || std::fs::read_to_string(&log).expect("its log");
-    wait::until_true("it waits", || (said().contains("waiting for the other node"), said()));
-    node.signal(Signal::SIGTERM);
-    assert_eq!(node.wait("it ends").code(), Some(0), "{}", said());
+    Begun::begin(&data, "a", (lasting_address(), lasting_address())).stopped_while_it_waits();
     assert!(!data.join("superblock").exists(), "nothing was formatted");
+}
+
+#[test]
+fn a_node_whose_own_register_cannot_be_written_ends_with_74() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let (of_a, of_b) = (lasting_address(), lasting_address());
+    let data = folder.path().join("b");
+    Begun::begin(&data, "b", (of_b, of_a)).stopped_while_it_waits();
+    // Its register is blank. The first one is written beside it, where something else stands now.
+    std::fs::create_dir(data.join("register.partial")).expect("a directory in its place");
+    let mut b = Begun::begin(&data, "b", (of_b, of_a));
+    let _a = Begun::begin(&folder.path().join("a"), "a", (of_a, of_b));
+    assert_eq!(b.process.wait("it ends").code(), Some(74), "{}", b.said());
+    assert!(b.said().contains("cannot replace"), "{}", b.said());
 }
