@@ -2,7 +2,7 @@
 
 use super::Party::{Primary, Standby};
 use super::Step::{AwaitInSync, AwaitLead, See, SeeMoved, Switchover};
-use super::{Bar, Course, Expect, Measure, Scenario};
+use super::{Bar, Course, Expect, FAILOVERS, Measure, Scenario};
 
 /// The roles change.
 pub const SWITCHOVER: Scenario = Scenario {
@@ -13,7 +13,7 @@ pub const SWITCHOVER: Scenario = Scenario {
         steps: &[
             Switchover,
             AwaitLead(Standby),
-            SeeMoved(Standby, "headworks_failovers_total{cause=\"switchover\"}"),
+            SeeMoved(Standby, FAILOVERS),
             AwaitInSync,
             See(Standby, "headworks_downgraded 0"),
             See(Primary, "headworks_role{role=\"standby\"} 1"),
