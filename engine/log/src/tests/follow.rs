@@ -341,6 +341,19 @@ fn of_the_newest_blocks_no_more_is_read_than_is_written() {
 }
 
 #[test]
+fn a_cut_reads_no_segment_before_the_one_that_it_is_in() {
+    let mut primary = Rig::new();
+    primary.fill(200);
+    let files = primary.disk.files.len() as u64;
+    let mut disk = Counting(primary.disk.clone(), AtomicUsize::new(0));
+    let end = primary.log.durable();
+    assert_eq!(truncate(&mut disk, &rules(), Sequence(end - 1)).expect("a directory in memory").blocks, 1);
+    let read = disk.1.load(Ordering::Relaxed) as u64;
+    let starts = files * headworks_format::segment::DATA_FROM as u64;
+    assert!(files > 5 && read < starts + 2 * SEGMENT_BYTES, "{read} B: {files} files begin with {starts} B");
+}
+
+#[test]
 fn a_harmed_block_is_never_handed_out() {
     let mut primary = Rig::new();
     primary.fill(5);
