@@ -95,6 +95,8 @@ impl Pair {
         let witness = self.witness.as_ref().map(|witness| witness.address("witness"));
         let mut settings = settings(own.name, witness, (own.pair, other.pair));
         settings.push(format!("kafka.address={}", own.kafka));
+        // A port of the kernel's choice that is opened only when the node leads could be another socket's by then.
+        settings.extend(["udp", "tcp"].map(|name| format!("listener.{name}.address={}", lasting_address())));
         let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
         let said_before = std::fs::read(log_beside(&own.data)).map_or(0, |said| said.len());
         (Node::start(&own.data, &settings), said_before)

@@ -83,7 +83,8 @@ impl Standing {
         warnings
     }
 
-    /// Whether an operator has to say whether this node goes on without the other one.
+    /// Whether an operator has to say whether this node goes on without the other one: not before his word would be taken, for which the
+    /// other must not be heard.
     fn awaits_operator(&self, seen: &Seen) -> bool {
         let misses = match seen.role {
             Some(Role::Standby) => !seen.follows && self.is_in_sync(seen),
@@ -92,7 +93,7 @@ impl Standing {
             }
             _ => false,
         };
-        self.kind == ArbiterKind::Manual && misses
+        self.kind == ArbiterKind::Manual && misses && !self.hears(seen)
     }
 
     fn register(&self, register: &Register) -> RegisterStatus {
