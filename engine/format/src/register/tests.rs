@@ -84,7 +84,7 @@ fn what_no_pair_can_be_is_refused_with_a_right_sum() {
         |record| record.primary_node = 0.into(),
         |record| record.standby_incarnation = 0.into(),
         |record| record.standby_node = 22.into(),
-        |record| record.mode = 3.into(),
+        |record| record.mode = 4.into(),
     ];
     for (index, change) in changes.into_iter().enumerate() {
         assert_eq!(resummed(change), Record::Unreadable, "change {index}");
