@@ -51,7 +51,7 @@ struct Peer {
     heard_ns: u64,
     /// When it followed on every lane last, or began to ask.
     whole_ns: u64,
-    /// Where this node waits for it whatever happens: whether it is silent, by the last look.
+    /// Whether it is silent, by the last look: then it is not taken in before it is heard.
     is_missed: bool,
 }
 
@@ -385,9 +385,9 @@ impl Shard {
     fn drop_silent(&mut self, now_ns: u64, detect_ns: u64) {
         let registered = self.tracker.known().and_then(|register| register.standby);
         let spared = registered.filter(|_| !self.is_manual());
-        let (lanes, may_run_alone) = (self.settings.lanes, self.settings.may_run_alone);
+        let lanes = self.settings.lanes;
         let Some(primary) = self.primary() else { return };
-        primary.peers.iter_mut().for_each(|peer| peer.is_missed = !may_run_alone && peer.is_silent(now_ns, detect_ns));
+        primary.peers.iter_mut().for_each(|peer| peer.is_missed = peer.is_silent(now_ns, detect_ns));
         primary.peers.iter_mut().filter(|peer| peer.is_up()).for_each(|peer| peer.whole_ns = now_ns);
         let is_out = |peer: &Peer| peer.is_silent(now_ns, detect_ns) && spared != Some(peer.member);
         // Who has not come yet after this node began to lead has the same time for it.
@@ -464,7 +464,7 @@ impl Shard {
     fn learner(&self, primary: &Primary, register: &Register) -> Option<Member> {
         let near =
             |(lane, acked): (&crate::shard::Lane, &PeerLane)| acked.durable.saturating_add(self.settings.catch_up_blocks) >= lane.durable;
-        let close = |peer: &&Peer| peer.is_up() && self.lanes.iter().zip(&peer.lanes).all(near);
+        let close = |peer: &&Peer| peer.is_up() && !peer.is_missed && self.lanes.iter().zip(&peer.lanes).all(near);
         let outside = |peer: &&Peer| register.standby != Some(peer.member);
         primary.peers.iter().filter(outside).find(close).map(|peer| peer.member).filter(|_| primary.handing.is_none())
     }

@@ -43,7 +43,7 @@ fn a_late_standby_keeps_its_connections_until_the_register_is_without_it() {
     let dropping = rig.tell(Event::Tick);
     assert_eq!((swap_of(&dropping).map(|swap| swap.register.standby), closed(&dropping)), (Some(None), 0), "{dropping:?}");
     assert_eq!(closed(&rig.tell(Event::Tick)), 0, "the swap is under way");
-    rig.tell(Event::SwapEnded(SwapEnd::Swapped));
+    assert_eq!(swap_of(&rig.tell(Event::SwapEnded(SwapEnd::Swapped))), None, "who says nothing is not taken in again");
     assert_eq!(closed(&rig.tell(Event::Tick)), 2, "it is out, and still silent");
 
     let mut rig = paired();
