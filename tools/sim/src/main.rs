@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 const USAGE: &str =
     "usage: headworks-sim (--seed N | --seeds N [--from N]) [--regime quiet|blocks|headers|records|sidecars|checkpoints|mixed]
-       headworks-sim pair (--seed N | --seeds N [--from N]) [--mutant NAME] [--tell yes]";
+       headworks-sim pair (--seed N | --seeds N [--from N]) [--mutant NAME] [--faults NAME,…] [--tell yes]";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();

@@ -48,6 +48,7 @@ mod truth;
 mod wire;
 mod world;
 
+pub use faults::Kinds;
 pub use run::{Counts, Mutant, Options, Outcome, run};
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `headworks-sim pair --seed N …`: two nodes, an arbiter, clients, and everything between them.
 
 use super::{Simulator, parse, run};
-use headworks_sim::pair::{Mutant, Options, Outcome};
+use headworks_sim::pair::{Kinds, Mutant, Options, Outcome};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
@@ -16,6 +16,7 @@ pub fn command(words: &[String]) -> Result<ExitCode, String> {
     let seeds = parse(words, |word, value| {
         match word {
             "--mutant" => options.mutant = Mutant::named(value).ok_or_else(|| format!("no mutant is called {value}"))?,
+            "--faults" => options.faults = Some(Kinds::named(value)?),
             "--tell" => options.is_told = value == "yes",
             _ => return Ok(false),
         }
@@ -34,7 +35,9 @@ impl Simulator for Pair {
     fn replay(&self, seed: u64) -> String {
         let features = if cfg!(feature = "mutants") { " --features mutants" } else { "" };
         let mutant = if self.0.mutant == Mutant::None { String::new() } else { format!(" --mutant {}", self.0.mutant.name()) };
-        format!("cargo run --release -p headworks-sim{features} -- pair --seed {seed}{mutant}")
+        let named = |kinds: &Kinds| format!(" --faults {}", kinds.names().collect::<Vec<_>>().join(","));
+        let faults = self.0.faults.as_ref().map_or(String::new(), named);
+        format!("cargo run --release -p headworks-sim{features} -- pair --seed {seed}{mutant}{faults}")
     }
 
     fn end(outcome: &Outcome) -> (u64, Option<String>) {

@@ -24,76 +24,74 @@ use headworks_log::blocks;
 use headworks_replicator::event::{Event, Order};
 use headworks_replicator::shard::Role;
 
-/// Kinds of faults, each with its name and how often it comes.
+/// Kinds of faults: the name of each, and in how many of 1,000 runs it comes.
+const KINDS: [(&str, u64); 11] = [
+    ("kills", 700),
+    ("loose", 350),
+    ("cuts", 450),
+    ("pauses", 350),
+    ("clocks", 250),
+    ("disk", 300),
+    ("replaced", 250),
+    ("arbiter", 350),
+    ("lies", 200),
+    ("switchovers", 350),
+    ("slow", 300),
+];
+
+/// Some kinds of faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kinds([bool; KINDS.len()]);
+
+impl Kinds {
+    /// Those that are named, with commas between.
+    ///
+    /// # Errors
+    /// One of the names is none.
+    pub fn named(names: &str) -> Result<Kinds, String> {
+        let mut kinds = Kinds([false; KINDS.len()]);
+        for name in names.split(',') {
+            let known = KINDS.iter().position(|(known, _)| *known == name);
+            kinds.0[known.ok_or_else(|| format!("no fault is called {name}"))?] = true;
+        }
+        Ok(kinds)
+    }
+
+    /// Their names.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        KINDS.iter().zip(self.0).filter(|(_, is)| *is).map(|((name, _), _)| *name)
+    }
+}
+
+/// The faults of a run.
 #[derive(Debug)]
 pub struct Faults {
     random: Random,
-    /// Processes die.
-    pub kills: bool,
-    /// Messages are lost, repeated and late.
-    pub loose: bool,
-    cuts: bool,
-    pauses: bool,
-    clocks: bool,
-    disk: bool,
-    replaced: bool,
-    arbiter: bool,
-    lies: bool,
-    switchovers: bool,
-    slow: bool,
+    kinds: Kinds,
     is_over: bool,
     /// Whether the arbiter has another file than its newest one.
     pub arbiter_lies: bool,
-    newest: Option<Vec<u8>>,
+    newest: Option<(u128, u64, Vec<u8>)>,
     older: Vec<(u64, Vec<u8>)>,
 }
 
 impl Faults {
-    /// The faults of a run.
-    pub fn new(mut random: Random) -> Faults {
-        let mut has = |parts| random.chance(parts);
-        let (kills, loose, cuts, pauses, clocks) = (has(700), has(350), has(450), has(350), has(250));
-        let (disk, replaced, arbiter, lies, switchovers, slow) = (has(300), has(250), has(350), has(200), has(350), has(300));
-        Faults {
-            random,
-            kills,
-            loose,
-            cuts,
-            pauses,
-            clocks,
-            disk,
-            replaced,
-            arbiter,
-            lies,
-            switchovers,
-            slow,
-            is_over: false,
-            arbiter_lies: false,
-            newest: None,
-            older: Vec::new(),
-        }
+    /// The faults of a run: those that are asked for, or that chance has.
+    pub fn new(mut random: Random, asked: Option<Kinds>) -> Faults {
+        let drawn = Kinds(KINDS.map(|(_, parts)| random.chance(parts)));
+        let kinds = asked.unwrap_or(drawn);
+        Faults { random, kinds, is_over: false, arbiter_lies: false, newest: None, older: Vec::new() }
     }
 
-    fn kinds(&self) -> [(bool, &'static str); 11] {
-        [
-            (self.kills, "kills"),
-            (self.loose, "loose"),
-            (self.cuts, "cuts"),
-            (self.pauses, "pauses"),
-            (self.clocks, "clocks"),
-            (self.disk, "disk"),
-            (self.replaced, "replaced"),
-            (self.arbiter, "arbiter"),
-            (self.lies, "lies"),
-            (self.switchovers, "switchovers"),
-            (self.slow, "slow"),
-        ]
+    /// Whether there are some of that name.
+    pub fn has(&self, name: &str) -> bool {
+        self.kinds.names().any(|known| known == name)
     }
 }
 
 impl std::fmt::Display for Faults {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names: Vec<&str> = self.kinds().iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
+        let names: Vec<&str> = self.kinds.names().collect();
         f.write_str(&if names.is_empty() { "none".to_owned() } else { names.join(" ") })
     }
 }
@@ -111,7 +109,7 @@ impl World {
         let random = &mut self.faults.random;
         let pause_ns = if random.chance(250) { random.within(1_000_000, 20_000_000) } else { random.within(20_000_000, 300_000_000) };
         self.queue.after(pause_ns, What::Fault);
-        let names: Vec<&str> = self.faults.kinds().iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
+        let names: Vec<&str> = self.faults.kinds.names().collect();
         if names.is_empty() {
             return Ok(());
         }
@@ -269,13 +267,13 @@ impl World {
         let seen = self.nodes.iter().map(|node| node.storage.kept.register_version).min().unwrap_or(0);
         let older = self.faults.older.iter().rev().find(|(version, _)| *version < seen).map(|(_, file)| file.clone());
         let knows = self.nodes.iter().all(|node| node.storage.kept.arbiter != 0);
-        let file = self.arbiter.copy();
+        let (file, arbiter) = (self.arbiter.copy(), self.arbiter.incarnation().unwrap_or_default());
         match older {
             Some(older) if self.faults.random.chance(500) => self.arbiter.restore(older),
             _ if knows && self.faults.random.chance(500) => self.arbiter.wipe(u128::from(self.faults.random.draw())),
             _ => return self.faults.older.push((register.version, file)),
         }
-        (self.faults.newest, self.faults.arbiter_lies) = (Some(file), true);
+        (self.faults.newest, self.faults.arbiter_lies) = (Some((arbiter, register.version, file)), true);
         self.counts.arbiter_lies += 1;
         self.arbiter_starts_later();
     }
@@ -291,7 +289,10 @@ impl World {
         self.faults.is_over = true;
         self.network.heal(&mut self.queue);
         self.arbiter.fuse = None;
-        if let Some(file) = self.faults.newest.take() {
+        if let Some((arbiter, version, file)) = self.faults.newest.take()
+            // A late swap may have brought it there again by itself.
+            && !(self.arbiter.incarnation() == Some(arbiter) && self.arbiter.register().is_some_and(|register| register.version >= version))
+        {
             self.arbiter.restore(file);
             // What it has said with the other one is heard by nobody any more.
             drop(self.queue.take(|what| matches!(what, What::Asked { .. } | What::Answered { .. })));

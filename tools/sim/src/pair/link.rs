@@ -12,7 +12,7 @@ use headworks_log::blocks::Missing;
 use headworks_replicator::event::{Effect, Event, Outbound};
 use headworks_replicator::link::compare::{Asking, history};
 use headworks_replicator::link::words::{Heard, Speaker, heard, prove};
-use headworks_replicator::message::{Ack, Message, Refusal, Verdict};
+use headworks_replicator::message::{Ack, Envelope, Message, Refusal, Verdict};
 use headworks_replicator::shard::Role;
 use headworks_replicator::witness::decode_answer;
 use std::sync::Arc;
@@ -369,8 +369,10 @@ impl World {
 
     /// The worst moment for an old frame: behind the Welcome, the block of an earlier epoch that fits the lane's end.
     fn replay_behind(&mut self, node: usize, connection: u64, lane: u32, end: u64) {
-        let fits = |frame: &[u8]| wire::block_of(frame).is_some_and(|(envelope, _)| envelope.lane == lane && envelope.sequence == end);
-        if let Some(frame) = self.network.old_one(1 - node, fits).filter(|_| self.is_faulty() && self.schedule.chance(500)) {
+        let Some(epoch) = self.leads(node).filter(|_| self.is_faulty()) else { return };
+        let is_old = |envelope: &Envelope| envelope.lane == lane && envelope.sequence == end && envelope.epoch < epoch;
+        let fits = |frame: &[u8]| wire::block_of(frame).is_some_and(|(envelope, _)| is_old(&envelope));
+        if let Some(frame) = self.network.old_block(1 - node, fits) {
             self.network.send(&mut self.queue, node, connection, frame);
         }
     }

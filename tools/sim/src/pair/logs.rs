@@ -134,7 +134,7 @@ impl World {
             Judged::OutOfOrder => {
                 let (first, epoch) = (out.first, self.leads(node));
                 // Who was deposed and does not know it yet knows nothing of what came after it.
-                let leads = self.arbiter.register().is_some_and(|register| Some(register.epoch) == epoch);
+                let leads = !self.faults.arbiter_lies && self.arbiter.register().is_some_and(|register| Some(register.epoch) == epoch);
                 self.reply(client, attempt, Reply::NotLeader);
                 return check("an acknowledged batch is known to whoever leads", !leads || self.truth.rots, || {
                     format!("node {node} says that batches of client {client} are missing before {first}")

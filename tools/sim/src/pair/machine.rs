@@ -93,13 +93,15 @@ impl World {
         let Some(process) = &mut self.nodes[node].process else { return };
         let swaps = matches!(ask, Ask::Swap(_));
         (process.token, process.swaps) = (process.token + 1, swaps);
-        let id = process.calls.begin(process.token, &ask, now_ns + ANSWER_NS_MAX);
+        // Given up by a thread of its own, at no time that others keep.
+        let patience_ns = ANSWER_NS_MAX + self.schedule.below(40_000_000);
+        let id = process.calls.begin(process.token, &ask, now_ns + patience_ns);
         let mut bytes = Vec::new();
         encode_request(&Request { id, witness: process.shard.kept().arbiter, place: 0, ask }, &mut bytes);
         if let Some(time_ns) = self.network.comes_ns(node, ARBITER, now_ns, swaps) {
             self.queue.at(time_ns, What::Asked { node, life, bytes });
         }
-        self.queue.after(ANSWER_NS_MAX, What::GivenUp { node, life });
+        self.queue.after(patience_ns, What::GivenUp { node, life });
     }
 
     /// A superblock write, in order behind those under way.
@@ -345,7 +347,7 @@ impl World {
 
     /// Lets the power go during some of the calls that follow.
     pub(super) fn arm(&mut self, disk: &Shared) {
-        if self.faults.kills && self.is_faulty() && self.schedule.chance(60) {
+        if self.faults.has("kills") && self.is_faulty() && self.schedule.chance(60) {
             let calls = u32::try_from(self.schedule.below(14)).expect("below 14");
             disk.with(|disk| disk.fuse = Some(calls));
         }

@@ -56,6 +56,8 @@ pub struct Network {
     next: u64,
     /// The last frames that were sent, and to whom: on loose links any of them may come again, on whatever connection there is then.
     old: VecDeque<(usize, Arc<[u8]>)>,
+    /// The last blocks among them.
+    old_blocks: VecDeque<(usize, Arc<[u8]>)>,
     /// What went wrong.
     pub harmed: Harmed,
 }
@@ -72,6 +74,7 @@ impl Network {
             connections: BTreeMap::new(),
             next: 1,
             old: VecDeque::new(),
+            old_blocks: VecDeque::new(),
             harmed: Harmed::default(),
         }
     }
@@ -124,10 +127,10 @@ impl Network {
         let mut delay_ns = self.latency();
         let mut times = 1;
         if self.loose.is_some() {
-            if self.old.len() == OLD_MAX {
-                self.old.pop_front();
+            remember(&mut self.old, to, &bytes);
+            if super::wire::block_of(&bytes).is_some() {
+                remember(&mut self.old_blocks, to, &bytes);
             }
-            self.old.push_back((to, Arc::clone(&bytes)));
         }
         if let Some((lost, repeated, late)) = self.loose {
             if cut_ns > queue.now_ns || self.random.chance(lost) {
@@ -181,9 +184,9 @@ impl Network {
         open.into_iter().for_each(|connection| self.close(queue, node, connection, says));
     }
 
-    /// The oldest frame to a node that is such a one.
-    pub fn old_one(&self, to: usize, is: impl Fn(&[u8]) -> bool) -> Option<Arc<[u8]>> {
-        self.old.iter().find(|(node, bytes)| *node == to && is(bytes)).map(|(_, bytes)| Arc::clone(bytes))
+    /// The oldest block to a node that is such a one.
+    pub fn old_block(&self, to: usize, is: impl Fn(&[u8]) -> bool) -> Option<Arc<[u8]>> {
+        self.old_blocks.iter().find(|(node, bytes)| *node == to && is(bytes)).map(|(_, bytes)| Arc::clone(bytes))
     }
 
     /// One more message is under way to a node.
@@ -218,7 +221,7 @@ impl Network {
         let mut delay_ns = self.latency();
         if swaps && self.swaps_late_until_ns > now_ns {
             self.harmed.loose += 1;
-            delay_ns += self.random.below(900_000_000);
+            delay_ns += self.random.below(2_500_000_000);
         }
         if let Some((lost, _, late)) = self.loose {
             if self.random.chance(lost) {
@@ -238,4 +241,11 @@ impl Network {
         }
         Some(now_ns + delay_ns)
     }
+}
+
+fn remember(old: &mut VecDeque<(usize, Arc<[u8]>)>, to: usize, bytes: &Arc<[u8]>) {
+    if old.len() == OLD_MAX {
+        old.pop_front();
+    }
+    old.push_back((to, Arc::clone(bytes)));
 }

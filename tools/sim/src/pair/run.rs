@@ -1,5 +1,6 @@
 //! One seed: two blank disks, faults for a while, then none, and a last failover.
 
+use super::faults::Kinds;
 use super::world::World;
 use crate::breach::{Breach, check};
 use crate::disk::Broken;
@@ -65,6 +66,8 @@ impl Mutant {
 pub struct Options {
     /// What is wrong on purpose.
     pub mutant: Mutant,
+    /// The kinds of faults; drawn from the seed where none are named.
+    pub faults: Option<Kinds>,
     /// Whether what happens is printed.
     pub is_told: bool,
 }

@@ -1,6 +1,6 @@
 //! The pair in small, and the proof that its checks can fail.
 
-use super::{Counts, Mutant, Options, run};
+use super::{Counts, Kinds, Mutant, Options, run};
 use crate::breach::take_checked;
 use std::collections::BTreeMap;
 
@@ -18,8 +18,9 @@ fn check(seeds: core::ops::Range<u64>) -> BTreeMap<&'static str, u64> {
 }
 
 /// What the first seed that misses something says; a machine that asserts what its rule has held says so, too.
-fn missed(mutant: Mutant, seeds_max: u64) -> Option<(u64, String)> {
-    let options = Options { mutant, ..Options::default() };
+fn missed(mutant: Mutant, faults: &str, seeds_max: u64) -> Option<(u64, String)> {
+    let faults = Some(Kinds::named(faults).expect("they are kinds of faults"));
+    let options = Options { mutant, faults, ..Options::default() };
     let breach = |seed: u64| match std::panic::catch_unwind(|| run(seed, &options).breach) {
         Ok(breach) => breach.map(|breach| breach.to_string()),
         Err(_) => Some("an assertion".to_owned()),
@@ -74,9 +75,9 @@ fn a_seed_replays_exactly() {
 
 #[test]
 fn what_breaks_its_contract_is_found() {
-    for name in ["sync-lies", "quarantine-lies", "arbiter-forgets"] {
+    for (name, faults) in [("sync-lies", "kills"), ("quarantine-lies", "kills"), ("arbiter-forgets", "kills,arbiter")] {
         let mutant = Mutant::named(name).expect("it is one");
-        let found = missed(mutant, 20);
+        let found = missed(mutant, faults, 20);
         assert!(found.is_some(), "no seed of 20 finds {name}");
     }
 }
@@ -85,16 +86,28 @@ fn what_breaks_its_contract_is_found() {
 #[cfg(feature = "mutants")]
 mod mutants {
     use super::{Mutant, missed};
+    use headworks_replicator::Rule;
 
-    /// How many seeds a rule may take to be missed.
-    const SEEDS_MAX: u64 = 600;
+    /// A rule, the faults that make it needed, and how many seeds it may take. Of rule 5 the second half, that a swap without an answer
+    /// may still land, is not among them: 3,000 seeds do not miss it, and the model does (`replicator::model::search`, scene `Adding`).
+    const MISSED: [(Rule, &str, u64); 9] = [
+        (Rule::Promise, "kills,loose,cuts,disk", 2_000),
+        (Rule::PromiseFirst, "kills", 20),
+        (Rule::Append, "loose,kills", 200),
+        (Rule::Ack, "kills", 20),
+        (Rule::Commit, "kills", 20),
+        (Rule::Shrink, "kills,cuts", 20),
+        (Rule::Promote, "kills,cuts", 20),
+        (Rule::Restart, "kills", 20),
+        (Rule::Expand, "kills", 20),
+    ];
 
     #[test]
     fn every_rule_that_is_taken_away_is_missed() {
-        for (rule, name) in headworks_replicator::Rule::ALL {
-            let found = missed(Mutant::Rule(rule), SEEDS_MAX);
-            println!("without {name}: {found:?}");
-            assert!(found.is_some(), "no seed of {SEEDS_MAX} misses {name}");
+        for (rule, faults, seeds_max) in MISSED {
+            let found = missed(Mutant::Rule(rule), faults, seeds_max);
+            println!("without {rule:?}: {found:?}");
+            assert!(found.is_some(), "no seed of {seeds_max} misses {rule:?}");
         }
     }
 }

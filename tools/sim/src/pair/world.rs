@@ -90,11 +90,11 @@ impl World {
         let shape = shape(&mut random, options.mutant);
         let broken = if let Mutant::Disk(broken) = options.mutant { broken } else { Broken::Not };
         let blank = || Storage::blank(shape.lanes, shape.config.segment_bytes, broken);
-        let faults = Faults::new(Random::new(seed, FAULTS));
+        let faults = Faults::new(Random::new(seed, FAULTS), options.faults);
         let clients = (0..random.index(4) + 2).map(|number| Client::new(number, Random::new(seed, CLIENTS + number as u64), shape.lanes));
         let mut world = World {
             queue: Queue::default(),
-            network: Network::new(Random::new(seed, NETWORK), faults.loose),
+            network: Network::new(Random::new(seed, NETWORK), faults.has("loose")),
             arbiter: Arbiter::new(Random::new(seed, ARBITER), options.mutant == Mutant::ArbiterForgets),
             nodes: [Node::new(0, blank()), Node::new(1, blank())],
             clients: clients.collect(),
