@@ -26,8 +26,8 @@ const PACKET_BYTES: usize = 1400;
 const BEHIND_BYTES: u64 = 5 << 30;
 /// The share of what the primary takes alone that goes on coming.
 const PACE: u64 = 4;
-/// Segments that are kept beyond what the standby lacks: it must find the block that it ends with.
-const SPARE_SEGMENTS: u64 = 16;
+/// Segments that are kept beyond what the standby lacks, which may be half a GiB more: it must find the block that it ends with.
+const SPARE_SEGMENTS: u64 = 8;
 const BAR: Bar = Bar::AtLeast(0.6);
 /// Longest load while it catches up; it is ended when that is done.
 const LOAD_MAX: Duration = Duration::from_secs(120);
@@ -38,7 +38,7 @@ const LOAD_MAX: Duration = Duration::from_secs(120);
 /// A node or its books fail, or a packet is lost.
 pub fn run(bench: &Bench) -> Result<Vec<Row>, String> {
     let placement = &bench.placements()[0];
-    let (large, note) = bench.large_bytes(4)?;
+    let (large, note) = bench.large_bytes(5)?;
     let behind = large.min(BEHIND_BYTES);
     let retention = behind + SPARE_SEGMENTS * bench.scale.segment_bytes;
     let scratch = bench.scratch("catch-up-")?;
@@ -99,7 +99,7 @@ fn catch_up(bench: &Bench, pair: &mut Pair<'_>, behind: u64) -> Result<CaughtUp,
 /// Loads the primary until it has so much more than its standby; packets a second that became durable.
 fn fall_behind(bench: &Bench, pair: &Pair<'_>, behind: u64, cpu: usize) -> Result<u64, String> {
     let primary = pair.primary();
-    let load = Load { packet_bytes: PACKET_BYTES, rate: None, gso: true, duration: Duration::from_secs(1).min(bench.scale.window), cpu };
+    let load = Load { packet_bytes: PACKET_BYTES, rate: None, gso: true, duration: Duration::from_millis(200), cpu };
     let (start, started) = (primary.closed_books()?.durable, Instant::now());
     let wanted = behind / PACKET_BYTES as u64;
     loop {

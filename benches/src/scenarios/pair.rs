@@ -9,7 +9,7 @@ use crate::bench::{Bench, Placement};
 use crate::figures::{Bar, Row, Spread, number};
 use crate::process::{Generator, Load, Node, Pair};
 use crate::runner::Pairs;
-use crate::scenarios::throughput::{self, Account};
+use crate::scenarios::throughput;
 
 const NAME: &str = "pair";
 const PACKET_BYTES: usize = 1400;
@@ -34,12 +34,7 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>, String> {
     pair.wait_in_sync()?;
 
     let most = throughput::load(bench, PACKET_BYTES, true, placement.generator);
-    let mut account = Account::default();
-    let whole = Pairs::measure(
-        bench,
-        || Ok(account.stretch(bench, &single, &most)?.per_second * number(PACKET_BYTES as u64) / 1e6),
-        || Ok(Account::default().stretch(bench, pair.primary(), &most)?.per_second * number(PACKET_BYTES as u64) / 1e6),
-    )?;
+    let whole = Pairs::measure(bench, || most_of(bench, &single, &most), || most_of(bench, pair.primary(), &most))?;
     pair.wait_in_sync()?;
     let rate = (median_packets(&whole) / PACE).max(1000);
     let paced = Load { rate: Some(rate), duration: bench.scale.window, ..most };
@@ -67,6 +62,14 @@ fn median_packets(whole: &Pairs) -> u64 {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let packets = (Spread::of(whole.probes()).median * 1e6 / number(PACKET_BYTES as u64)) as u64;
     packets
+}
+
+/// MB that become durable a second, when more comes than can.
+fn most_of(bench: &Bench, node: &Node, load: &Load) -> Result<f64, String> {
+    let before = node.closed_books()?;
+    Generator::start(bench, node.udp, load)?.finish()?;
+    let books = node.closed_books()?.since(&before);
+    Ok(number(books.durable * PACKET_BYTES as u64) / load.duration.as_secs_f64() / 1e6)
 }
 
 /// What makes a run worth less than it says.
