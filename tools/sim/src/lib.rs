@@ -23,6 +23,7 @@ pub mod node;
 pub mod pair;
 pub mod random;
 pub mod reader;
+pub mod record;
 pub mod regime;
 pub mod restart;
 pub mod run;

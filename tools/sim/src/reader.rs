@@ -40,12 +40,32 @@ pub fn look(world: &mut World, view: &LaneView) -> Result<(), Breach> {
     world.trace.add(7, &[start, end, offset]);
     let (disk, model, regime) = (&world.disk, &world.model, world.harm.regime);
     let partition = view.partitions[place].id;
+    let found = serve(disk, view, place, offset, |file, epoch, entry| compare(disk, model, regime, (file, epoch), entry))?;
+    world.counts.batches_read += found;
+    check("a kept offset is found", found > 0 || regime != Regime::Quiet, || {
+        format!("partition {partition}, offset {offset} of {start} to {end}")
+    })
+}
+
+/// Finds batches as the gateway does, and gives each to `one`, which says whether it was served (1) or not (0); how many were.
+///
+/// # Errors
+/// What `one` finds.
+pub fn serve<D: Disk>(
+    disk: &D,
+    view: &LaneView,
+    place: usize,
+    offset: u64,
+    mut one: impl FnMut(FileNumber, Epoch, &Entry) -> Result<u64, Breach>,
+) -> Result<u64, Breach> {
+    const BYTES_MAX: usize = 12 << 10;
+    let (partition, end) = (view.partitions[place].id, view.partitions[place].high_watermark());
     let mut found = 0;
-    match history::find(view, place, offset, 12 << 10, None) {
+    match history::find(view, place, offset, BYTES_MAX, None) {
         Place::Beyond => {}
         Place::Fresh { file, epoch, batches, .. } => {
             for batch in batches {
-                found += compare(disk, model, regime, (file, epoch), &batch.entry)?;
+                found += one(file, epoch, &batch.entry)?;
             }
         }
         Place::Sealed(segments) => {
@@ -53,8 +73,8 @@ pub fn look(world: &mut World, view: &LaneView) -> Result<(), Breach> {
                 let bytes = disk.read_sidecar(segment.file).ok().flatten();
                 let sidecar = bytes.and_then(|bytes| Sidecar::parse(&bytes)).filter(|sidecar| sidecar.nonce == segment.nonce);
                 let Some(sidecar) = sidecar else { continue };
-                for entry in history::run_of(&sidecar.entries, partition, offset, end, 12 << 10) {
-                    found += compare(disk, model, regime, (segment.file, segment.epoch), entry)?;
+                for entry in history::run_of(&sidecar.entries, partition, offset, end, BYTES_MAX) {
+                    found += one(segment.file, segment.epoch, entry)?;
                 }
                 if found > 0 {
                     break;
@@ -62,10 +82,7 @@ pub fn look(world: &mut World, view: &LaneView) -> Result<(), Breach> {
             }
         }
     }
-    world.counts.batches_read += found;
-    check("a kept offset is found", found > 0 || regime != Regime::Quiet, || {
-        format!("partition {partition}, offset {offset} of {start} to {end}")
-    })
+    Ok(found)
 }
 
 /// One batch against the truth; 1 if it was served.

@@ -4,10 +4,11 @@
 //! record that stands where it does not belong is seen whatever sums it carries.
 
 use crate::random::Random;
+use crate::record;
 use headworks_format::PartitionId;
 use headworks_format::batch::{self, BATCH_HEADER_BYTES, Closing};
 use headworks_format::block::{self, COUNTERS, HEAD_BYTES, Seal};
-use headworks_format::{checksum, record};
+use headworks_format::checksum;
 
 /// The producer of one run.
 #[derive(Debug)]
@@ -80,17 +81,6 @@ impl Workload {
         let [pattern, ..] = (self.next_record ^ u64::from(partition.0)).to_le_bytes();
         value.resize(12 + filler, pattern);
         self.next_record += 1;
-        let length = i64::try_from(value.len()).expect("small");
-        let body = 2 + record::varint_bytes(i64::from(delta)) + record::varint_bytes(-1) + record::varint_bytes(length) + value.len() + 1;
-        let mut at = record::write_varint(out, i64::try_from(body).expect("small"));
-        out[at] = 0;
-        at += 1;
-        at += record::write_varint(&mut out[at..], 0);
-        at += record::write_varint(&mut out[at..], i64::from(delta));
-        at += record::write_varint(&mut out[at..], -1);
-        at += record::write_varint(&mut out[at..], length);
-        out[at..at + value.len()].copy_from_slice(&value);
-        at += value.len();
-        at + record::write_varint(&mut out[at..], 0)
+        record::write(out, delta, &value)
     }
 }

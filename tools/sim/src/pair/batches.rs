@@ -1,8 +1,9 @@
 //! What clients produce: record batches whose every record says who sent it and which of its it is.
 
+use crate::record;
 use headworks_format::batch::{self, BATCH_HEADER_BYTES, BatchHeader, CRC_FROM, Closing};
 use headworks_format::block::{self, COUNTERS, HEAD_BYTES, Seal};
-use headworks_format::{PartitionId, checksum, record};
+use headworks_format::{PartitionId, checksum};
 use zerocopy::FromBytes as _;
 
 /// A batch on its way into a block.
@@ -46,18 +47,7 @@ fn frame(out: &mut [u8], client: usize, number: i64, delta: u32, filler: usize) 
     value.extend_from_slice(&number.to_le_bytes());
     let [pattern, ..] = number.to_le_bytes();
     value.resize(16 + filler, pattern);
-    let length = i64::try_from(value.len()).expect("small");
-    let body = 2 + record::varint_bytes(i64::from(delta)) + record::varint_bytes(-1) + record::varint_bytes(length) + value.len() + 1;
-    let mut at = record::write_varint(out, i64::try_from(body).expect("small"));
-    out[at] = 0;
-    at += 1;
-    at += record::write_varint(&mut out[at..], 0);
-    at += record::write_varint(&mut out[at..], i64::from(delta));
-    at += record::write_varint(&mut out[at..], -1);
-    at += record::write_varint(&mut out[at..], length);
-    out[at..at + value.len()].copy_from_slice(&value);
-    at += value.len();
-    at + record::write_varint(&mut out[at..], 0)
+    record::write(out, delta, &value)
 }
 
 /// A batch as it was sent: without what the log sets.

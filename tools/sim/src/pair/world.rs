@@ -17,15 +17,13 @@ use crate::random::Random;
 use crate::reader;
 use crate::trace::Trace;
 use headworks_format::block::{self, Head};
-use headworks_format::sidecar::{Entry, Sidecar};
 use headworks_format::{Chain, Epoch, LaneId, PairId};
 use headworks_log::append::Config;
 use headworks_log::catalog::Stream;
-use headworks_log::history::{self, Place};
 use headworks_log::recover::blank;
 use headworks_log::retain::Limits;
 use headworks_log::view::LaneView;
-use headworks_log::{Disk, FileNumber, blocks, recover};
+use headworks_log::{blocks, recover};
 use headworks_replicator::register::Mode;
 use headworks_replicator::shard::{Lane as MachineLane, Settings, Shard};
 use std::collections::BTreeMap;
@@ -515,35 +513,12 @@ impl World {
     pub(super) fn read(&self, node: usize, lane: usize, place: usize, offset: u64) -> Result<u64, Breach> {
         let Some(process) = &self.nodes[node].process else { return Ok(0) };
         let (disk, view): (_, &Arc<LaneView>) = (&process.lanes[lane].disk, &process.lanes[lane].view);
-        let (partition, end) = (view.partitions[place].id, view.partitions[place].high_watermark());
-        let serves = |file: FileNumber, epoch: Epoch, entry: &Entry| -> Result<u64, Breach> {
+        let partition = view.partitions[place].id;
+        reader::serve(disk, view, place, offset, |file, epoch, entry| {
             let Some(bytes) = reader::read(disk, file, epoch, entry) else { return Ok(0) };
             self.truth.serves(lane, partition.0, entry.base_offset, &bytes)?;
             Ok(1)
-        };
-        let mut found = 0;
-        match history::find(view, place, offset, 12 << 10, None) {
-            Place::Beyond => {}
-            Place::Fresh { file, epoch, batches, .. } => {
-                for batch in batches {
-                    found += serves(file, epoch, &batch.entry)?;
-                }
-            }
-            Place::Sealed(segments) => {
-                for segment in segments {
-                    let bytes = disk.read_sidecar(segment.file).ok().flatten();
-                    let sidecar = bytes.and_then(|bytes| Sidecar::parse(&bytes)).filter(|sidecar| sidecar.nonce == segment.nonce);
-                    let Some(sidecar) = sidecar else { continue };
-                    for entry in history::run_of(&sidecar.entries, partition, offset, end, 12 << 10) {
-                        found += serves(segment.file, segment.epoch, entry)?;
-                    }
-                    if found > 0 {
-                        break;
-                    }
-                }
-            }
-        }
-        Ok(found)
+        })
     }
 }
 
