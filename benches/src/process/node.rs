@@ -141,7 +141,12 @@ impl Node {
     /// It does not answer, or has no such metric.
     pub fn counter(&self, name: &str) -> Result<u64, String> {
         let metrics = self.metrics()?;
-        let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.rsplit_once(' ')?.1.parse().ok());
+        let of = |line: &str| {
+            let rest = line.strip_prefix(name)?;
+            // Labels or the value: else it is another metric whose name begins so.
+            rest.starts_with(['{', ' ']).then(|| rest.rsplit_once(' ')?.1.parse().ok())?
+        };
+        let value = metrics.lines().find_map(of);
         value.ok_or_else(|| format!("no {name} among the metrics"))
     }
 

@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use super::guard::Registered;
 use super::node::{Node, ready_line};
 use crate::bench::{Bench, Placement};
@@ -125,16 +127,7 @@ impl<'a> Pair<'a> {
         if status["role"] != "primary" {
             return Err(format!("the node that led is {} now", status["role"]));
         }
-        Ok(status["peers"].as_array().is_some_and(|peers| peers.iter().any(|peer| peer["in_sync"] == true)))
-    }
-
-    /// Whether the other node's lanes are connected.
-    ///
-    /// # Errors
-    /// The node that leads does not answer.
-    pub fn is_connected(&self) -> Result<bool, String> {
-        let status = self.primary.status()?;
-        Ok(status["peers"].as_array().is_some_and(|peers| peers.iter().any(|peer| peer["connected"] == true)))
+        Ok(peer_is(&status, "in_sync"))
     }
 
     /// Waits until both are in sync.
@@ -150,7 +143,7 @@ impl<'a> Pair<'a> {
     /// # Errors
     /// They do not in time.
     pub fn wait_connected(&self) -> Result<(), String> {
-        self.wait("the standby is connected", Pair::is_connected)
+        self.wait("the standby is connected", |pair| Ok(peer_is(&pair.primary.status()?, "connected")))
     }
 
     fn wait(&self, what: &str, is_so: impl Fn(&Pair<'a>) -> Result<bool, String>) -> Result<(), String> {
@@ -172,6 +165,10 @@ impl<'a> Pair<'a> {
         self.standby.map_or(Ok(()), Node::stop)?;
         self.primary.stop()
     }
+}
+
+fn peer_is(status: &Value, what: &str) -> bool {
+    status["peers"].as_array().is_some_and(|peers| peers.iter().any(|peer| peer[what] == true))
 }
 
 /// What makes a node one of a pair. A figure is taken on a machine with few processors, where a heartbeat comes late without

@@ -82,10 +82,9 @@ impl Lender {
     /// not speak, since the others would be waited for as long.
     pub fn heal_closed(&self, lane: &mut LaneParts) -> u64 {
         let view = closed_view(lane.lane, &lane.recovered);
-        let holes: Vec<Hole> = lane.recovered.holes().copied().collect();
+        let (holes, extents): (Vec<Hole>, _) = (lane.recovered.holes().copied().collect(), extents(&view));
         let mut healed = 0;
         for hole in holes {
-            let extents = extents(&view);
             let Some(extent) = extents.iter().rfind(|extent| extent.base <= hole.sequence.0) else { continue };
             // Some of its blocks may have a head that can be read: those are told one by one.
             let (mut at, end) = (hole.position, hole.position + hole.bytes);
