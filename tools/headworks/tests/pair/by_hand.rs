@@ -30,9 +30,7 @@ fn promote_b(pair: &Pair, epoch: u32) {
 fn the_standby_leads_when_it_is_told_and_not_before_and_nothing_acknowledged_is_lost() {
     let _alone = alone();
     let mut pair = Pair::start_by_hand();
-    let (_, epoch) = pair.in_sync();
-    let load = pair.load();
-    pair.more_at(0);
+    let ((_, epoch), load) = pair.under_load();
     check_end(&pair.order(1, &["promote", "--confirm-fenced", "a"]), 1, &["refused: a is not fenced: it is connected"]);
     pair.kill(0);
     let status = pair.until(1, "b says that it waits for a word", awaits_operator);
@@ -58,9 +56,7 @@ fn the_standby_leads_when_it_is_told_and_not_before_and_nothing_acknowledged_is_
 fn the_primary_waits_for_its_standby_and_a_word_is_good_for_one_loss() {
     let _alone = alone();
     let mut pair = Pair::start_by_hand();
-    let before = pair.in_sync();
-    let load = pair.load();
-    pair.more_at(0);
+    let (before, load) = pair.under_load();
     for _ in 0..2 {
         pair.kill(1);
         let status = pair.until(0, "a waits", awaits_operator);
@@ -79,9 +75,7 @@ fn the_primary_waits_for_its_standby_and_a_word_is_good_for_one_loss() {
 fn a_standby_that_stood_still_is_in_sync_again_without_a_word() {
     let _alone = alone();
     let mut pair = Pair::start_by_hand();
-    let before = pair.in_sync();
-    let load = pair.load();
-    pair.more_at(0);
+    let (before, load) = pair.under_load();
     pair.node(1).signal(Signal::SIGSTOP);
     pair.until(0, "a misses b", awaits_operator);
     pair.node(1).signal(Signal::SIGCONT);
@@ -94,9 +88,7 @@ fn a_standby_that_stood_still_is_in_sync_again_without_a_word() {
 fn a_primary_that_was_not_fenced_after_all_commits_nothing_and_yields() {
     let _alone = alone();
     let mut pair = Pair::start_by_hand();
-    let (_, epoch) = pair.in_sync();
-    let load = pair.load();
-    pair.more_at(0);
+    let ((_, epoch), load) = pair.under_load();
     pair.node(0).signal(Signal::SIGSTOP);
     pair.until(1, "b misses a", awaits_operator);
     promote_b(&pair, epoch);
@@ -111,8 +103,7 @@ fn a_primary_that_was_not_fenced_after_all_commits_nothing_and_yields() {
 fn who_led_before_both_were_gone_takes_packets_in_and_commits_none_without_the_other() {
     let _alone = alone();
     let mut pair = Pair::start_by_hand();
-    let load = pair.load();
-    pair.more_at(0);
+    let (_, load) = pair.under_load();
     pair.kill(1);
     pair.kill(0);
     pair.begin(0);
@@ -127,9 +118,7 @@ fn who_led_before_both_were_gone_takes_packets_in_and_commits_none_without_the_o
 fn a_standby_with_a_new_disk_is_in_sync_again_without_a_word() {
     let _alone = alone();
     let mut pair = Pair::start_by_hand();
-    let before = pair.in_sync();
-    let load = pair.load();
-    pair.more_at(0);
+    let (before, load) = pair.under_load();
     pair.kill(1);
     pair.until(0, "a waits", awaits_operator);
     pair.wipe(1);
@@ -142,9 +131,7 @@ fn a_standby_with_a_new_disk_is_in_sync_again_without_a_word() {
 fn a_primary_with_a_new_disk_founds_nothing_and_follows_when_the_word_is_given() {
     let _alone = alone();
     let mut pair = Pair::start_by_hand();
-    let (_, epoch) = pair.in_sync();
-    let load = pair.load();
-    pair.more_at(0);
+    let ((_, epoch), load) = pair.under_load();
     pair.kill(0);
     pair.wipe(0);
     pair.begin(0);
@@ -161,9 +148,7 @@ fn a_primary_with_a_new_disk_founds_nothing_and_follows_when_the_word_is_given()
 fn who_led_in_vain_while_the_other_was_promoted_is_outbid_and_yields() {
     let _alone = alone();
     let mut pair = Pair::start_by_hand();
-    let (_, epoch) = pair.in_sync();
-    let load = pair.load();
-    pair.more_at(0);
+    let ((_, epoch), load) = pair.under_load();
     pair.kill(0);
     pair.until(1, "b misses a", awaits_operator);
     promote_b(&pair, epoch);

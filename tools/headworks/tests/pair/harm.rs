@@ -8,8 +8,7 @@ use crate::rig::{Pair, Stand};
 fn blocks_that_rot_under_a_running_primary_are_healed_before_a_consumer_sees_it() {
     let _alone = alone();
     let mut pair = Pair::start();
-    let load = pair.load();
-    pair.more_at(0);
+    let (_, load) = pair.under_load();
     pair.more_at(0);
     let ledger = pair.end(load);
     // Started anew, it has nothing of this in memory.
@@ -28,8 +27,7 @@ fn blocks_that_rot_under_a_running_primary_are_healed_before_a_consumer_sees_it(
 fn a_standby_with_a_new_disk_gets_in_sync_behind_what_its_primary_cannot_read_any_more() {
     let _alone = alone();
     let mut pair = Pair::start();
-    let load = pair.load();
-    pair.more_at(0);
+    let (_, load) = pair.under_load();
     pair.more_at(0);
     pair.end(load);
     pair.kill(1);
@@ -51,8 +49,7 @@ fn a_standby_with_a_new_disk_gets_in_sync_behind_what_its_primary_cannot_read_an
 fn holes_that_a_standby_finds_when_it_starts_are_healed_before_it_follows() {
     let _alone = alone();
     let mut pair = Pair::start();
-    let load = pair.load();
-    pair.more_at(0);
+    let (_, load) = pair.under_load();
     pair.more_at(0);
     pair.kill(1);
     pair.rot(1);

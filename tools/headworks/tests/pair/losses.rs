@@ -22,9 +22,7 @@ fn a_new_pair_is_in_sync_and_both_hold_what_is_written() {
 fn the_primary_is_killed_and_nothing_acknowledged_is_lost() {
     let _alone = alone();
     let mut pair = Pair::start();
-    let (_, epoch) = pair.in_sync();
-    let load = pair.load();
-    pair.more_at(0);
+    let ((_, epoch), load) = pair.under_load();
     pair.kill(0);
     taken_over(&pair, epoch);
     pair.more_at(1);
@@ -37,9 +35,7 @@ fn the_primary_is_killed_and_nothing_acknowledged_is_lost() {
 fn the_standby_is_killed_and_the_primary_goes_on_in_its_epoch() {
     let _alone = alone();
     let mut pair = Pair::start();
-    let before = pair.in_sync();
-    let load = pair.load();
-    pair.more_at(0);
+    let (before, load) = pair.under_load();
     pair.kill(1);
     pair.await_stand("the primary is alone", 0, |stand| stand == Stand::Leads(before.1, false));
     pair.more_at(0);
@@ -52,9 +48,7 @@ fn the_standby_is_killed_and_the_primary_goes_on_in_its_epoch() {
 fn a_primary_that_stood_still_wakes_up_deposed_and_follows() {
     let _alone = alone();
     let mut pair = Pair::start();
-    let (_, epoch) = pair.in_sync();
-    let load = pair.load();
-    pair.more_at(0);
+    let ((_, epoch), load) = pair.under_load();
     pair.node(0).signal(Signal::SIGSTOP);
     taken_over(&pair, epoch);
     pair.more_at(1);
@@ -68,9 +62,7 @@ fn a_primary_that_stood_still_wakes_up_deposed_and_follows() {
 fn a_standby_with_a_new_disk_is_in_sync_again() {
     let _alone = alone();
     let mut pair = Pair::start();
-    let before = pair.in_sync();
-    let load = pair.load();
-    pair.more_at(0);
+    let (before, load) = pair.under_load();
     pair.kill(1);
     pair.await_stand("the primary is alone", 0, |stand| stand == Stand::Leads(before.1, false));
     pair.wipe(1);

@@ -195,6 +195,14 @@ impl Pair {
         })
     }
 
+    /// Begins to write, once it is in sync; who leads in which epoch, and the load, of which some is committed already.
+    pub fn under_load(&mut self) -> ((usize, u32), Running) {
+        let before = self.in_sync();
+        let load = self.load();
+        self.more_at(before.0);
+        (before, load)
+    }
+
     /// Begins to write with acks = all to whoever leads.
     pub fn load(&self) -> Running {
         let target = format!("{},{}", self.places[0].kafka, self.places[1].kafka);
