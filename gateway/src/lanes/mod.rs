@@ -24,7 +24,7 @@ mod writes;
 #[cfg(test)]
 mod tests;
 
-pub use chunks::{CHUNK_BYTES, CHUNKS_MAX};
+pub use chunks::{CHUNK_BYTES, CHUNKS_MAX, SPARES_MAX};
 pub use door::{DoorParts, Grow, Outgoing, Submit};
 pub use harm::{Harmed, Healer, Healing, healing};
 pub use store::{Lane, LaneStore, Reads};

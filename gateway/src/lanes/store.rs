@@ -87,7 +87,7 @@ pub(super) struct At {
 }
 
 /// The committed log of all lanes.
-pub struct LaneStore<D> {
+pub struct LaneStore<D: Disk> {
     pub(super) lanes: Vec<Reading<D>>,
     pub(super) doors: Vec<RefCell<Door>>,
     cluster: Cluster,
@@ -105,7 +105,7 @@ pub struct LaneStore<D> {
     producers_made: Cell<u32>,
     pub(super) commits: Commits,
     pub(super) sidecars: Sidecars,
-    chunks: Chunks,
+    chunks: Chunks<D::Buffer>,
     hints: RefCell<HashMap<At, Hint>>,
     reads: Reads,
     healer: Option<Healer>,
@@ -430,7 +430,7 @@ impl Catalog {
     }
 }
 
-impl<D> LaneStore<D> {
+impl<D: Disk> LaneStore<D> {
     /// Takes note of what another thread has changed: that this node leads from now on, and, while it follows, of the partitions
     /// that came with the primary's blocks.
     fn look_around(&self) {

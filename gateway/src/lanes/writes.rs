@@ -8,9 +8,10 @@ use bytes::Bytes;
 use headworks_format::PartitionId;
 use headworks_format::batch::BATCH_BYTES_MAX;
 use headworks_format::checkpoint::{NAME_BYTES_MAX, PARTITIONS_MAX, Partition};
+use headworks_log::Disk;
 use std::sync::atomic::Ordering;
 
-impl<D> LaneStore<D> {
+impl<D: Disk> LaneStore<D> {
     /// Hands the batch to its lane now; what is returned only waits.
     pub(super) fn append_now(&self, topic: &str, partition: i32, batch: Bytes, level: Level) -> Result<(At, Place), AppendError> {
         if !self.leads_now() {

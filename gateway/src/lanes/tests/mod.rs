@@ -127,6 +127,18 @@ fn retention_moves_the_log_start_and_what_is_left_is_read() {
 }
 
 #[test]
+fn history_longer_than_the_chunks_that_are_kept_is_read_whole_as_often_as_one_likes() {
+    let mut rig = Rig::new(100);
+    (0..40).for_each(|_| rig.append(1, 900_000));
+    let store = rig.store_without_ring();
+    run(async {
+        for bytes_max in [1, 700_000, 4 << 20] {
+            assert_eq!(read_all(&store, 0, bytes_max).await, all(0, 40), "{bytes_max} bytes a read");
+        }
+    });
+}
+
+#[test]
 fn a_rotten_batch_is_counted_and_passed_over_and_nothing_false_is_served() {
     let mut rig = Rig::new(100);
     (0..24).for_each(|_| rig.append(5, 180_000));

@@ -3,7 +3,7 @@
 use crate::config::{Config, ListenerKind};
 use headworks_format::block::BLOCK_BYTES_MAX;
 use headworks_format::checkpoint::{PARTITIONS_MAX, PRODUCER_BYTES, PRODUCERS_MAX};
-use headworks_gateway::lanes::{CHUNK_BYTES, CHUNKS_MAX};
+use headworks_gateway::lanes::{CHUNK_BYTES, CHUNKS_MAX, SPARES_MAX};
 use headworks_log::view::{INDEXES, OpenIndex, Partitions};
 
 /// One owner.
@@ -31,7 +31,7 @@ pub fn sum(lanes: usize, slots: usize, config: &Config, limits: &headworks_gatew
         // Twice: the log's own table of producers, and the gateway's.
         Owner { name: "partitions and producers", bytes: lanes * (Partitions::BYTES + 2 * PRODUCERS_MAX * PRODUCER_BYTES) },
         Owner { name: "checkpoints and pages", bytes: lanes * (BLOCK_BYTES_MAX + (16 << 10)) },
-        Owner { name: "chunks of history", bytes: CHUNKS_MAX * usize::try_from(CHUNK_BYTES).expect("2 MiB") },
+        Owner { name: "chunks of history", bytes: (CHUNKS_MAX + SPARES_MAX) * usize::try_from(CHUNK_BYTES).expect("2 MiB") },
         Owner { name: "answers to consumers, at most", bytes: limits.replies_buffered_bytes_max },
         Owner { name: "requests of consumers, at most", bytes: limits.requests_buffered_bytes_max },
         Owner { name: "books", bytes: lanes * listeners * 256 },
