@@ -11,6 +11,7 @@
 
 use crate::PartitionId;
 use crate::batch::Produced;
+use crate::block::{self, HEAD_BYTES};
 use crate::units::OFFSET_MAX;
 use zerocopy::{
     FromBytes, IntoBytes,
@@ -189,6 +190,13 @@ fn write_partition(out: &mut [u8], partition: &Partition) -> usize {
     out[..PARTITION_BYTES].copy_from_slice(fixed.as_bytes());
     out[PARTITION_BYTES..][..name.len()].copy_from_slice(name);
     PARTITION_BYTES + name.len()
+}
+
+/// The checkpoint that a control block holds; none if it is shorter than its header says, or does not hold together exactly.
+#[must_use]
+pub fn of_block(block: &[u8]) -> Option<Checkpoint> {
+    let payload_bytes = block::header(block)?.payload_bytes.get() as usize;
+    read(block.get(HEAD_BYTES..HEAD_BYTES + payload_bytes)?)
 }
 
 /// Reads a checkpoint; none if it does not hold together exactly.

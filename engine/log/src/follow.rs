@@ -61,7 +61,7 @@ impl Log {
         if !head.is_control() {
             self.take_batches(&head, block, slot, index, position).map_err(|reason| Unfit { sequence: head.sequence(), reason })?;
         } else if head.sequence().0 == self.view.start() {
-            self.take_producers(&block[HEAD_BYTES..HEAD_BYTES + head.header().payload_bytes.get() as usize]);
+            self.take_producers(block);
         }
         let last = self.view.fresh_index(index).len();
         let header = head.header();
@@ -123,8 +123,8 @@ impl Log {
     }
 
     /// The first block of a lane that begins anew: who produced before it, only this checkpoint says. Later ones say what is known.
-    fn take_producers(&mut self, payload: &[u8]) {
-        if let Some(checkpoint) = checkpoint::read(payload) {
+    fn take_producers(&mut self, block: &[u8]) {
+        if let Some(checkpoint) = checkpoint::of_block(block) {
             self.producers = Producers::new(checkpoint.producers);
         }
     }

@@ -6,9 +6,9 @@
 //! ```
 
 use super::connection::{Connection, Lost};
-use super::words::{checkpoint_of, prove};
+use super::words::prove;
 use crate::message::{ENVELOPE_BYTES, Envelope, Rejected, envelope};
-use headworks_format::checkpoint::Partition;
+use headworks_format::checkpoint::{self, Partition};
 use headworks_format::{LaneId, PairId, PartitionId, block};
 use headworks_ring::Filler;
 use std::collections::HashSet;
@@ -124,7 +124,7 @@ impl Receiving {
         if header.flags.get() & block::FLAG_CONTROL == 0 {
             return Vec::new();
         }
-        let named = checkpoint_of(slot).map_or_else(Vec::new, |checkpoint| checkpoint.partitions);
+        let named = checkpoint::of_block(slot).map_or_else(Vec::new, |checkpoint| checkpoint.partitions);
         named.into_iter().filter(|partition| self.known.insert(partition.id)).collect()
     }
 

@@ -6,7 +6,7 @@ use super::host::Peer;
 use crate::event::{Event, Outbound};
 use crate::message::{self, Envelope, Hello, Message, Positions, Span, Spans, Switch, Welcome};
 use crate::shard::Shard;
-use headworks_format::block::{self, Expected, HEAD_BYTES, inspect};
+use headworks_format::block::{self, Expected, inspect};
 use headworks_format::{Epoch, LaneId, Nonce, PairId, Sequence, checkpoint};
 use headworks_log::LaneView;
 use zerocopy::little_endian::U64;
@@ -156,14 +156,7 @@ pub fn prove(bytes: &[u8], envelope: &Envelope, lane: LaneId, pair: PairId) -> R
         () if head.block_bytes() != bytes.len() => Err(says("size")),
         () if head.chain() != envelope.chain => Err(says("chain")),
         () if head.header().pair_id.get() != pair.0 => Err(says("pair")),
-        () if head.is_control() && checkpoint_of(bytes).is_none() => Err(says("checkpoint")),
+        () if head.is_control() && checkpoint::of_block(bytes).is_none() => Err(says("checkpoint")),
         () => Ok(()),
     }
-}
-
-/// The checkpoint that a control block holds.
-#[must_use]
-pub fn checkpoint_of(bytes: &[u8]) -> Option<checkpoint::Checkpoint> {
-    let payload_bytes = block::header(bytes)?.payload_bytes.get() as usize;
-    checkpoint::read(bytes.get(HEAD_BYTES..HEAD_BYTES + payload_bytes)?)
 }

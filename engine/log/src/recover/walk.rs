@@ -158,7 +158,7 @@ impl<D: Disk> Walk<'_, D> {
             Depth::Heads => heads_only(bytes, &expected),
         };
         if let (true, Some(head)) = (validity.is_valid(), head) {
-            let checkpoint = head.is_control().then(|| checkpoint_in(&head, bytes)).flatten();
+            let checkpoint = head.is_control().then(|| checkpoint::of_block(bytes)).flatten();
             self.found.accept(&head, (depth == Depth::Payload).then_some(bytes));
             if let Some(checkpoint) = checkpoint {
                 self.found.take_checkpoint(position, checkpoint);
@@ -402,10 +402,4 @@ fn unnamed(entry: &Entry) -> Partition {
         next_offset: entry.base_offset,
         log_start: entry.base_offset,
     }
-}
-
-/// What a control block's checkpoint says, if it holds.
-fn checkpoint_in(head: &Head<'_>, block: &[u8]) -> Option<Checkpoint> {
-    let payload_bytes = head.header().payload_bytes.get() as usize;
-    checkpoint::read(block.get(HEAD_BYTES..HEAD_BYTES + payload_bytes)?)
 }

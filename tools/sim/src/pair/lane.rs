@@ -7,7 +7,7 @@ use super::storage::Shared;
 use crate::breach::Breach;
 use crate::random::Random;
 use headworks_format::block::{self, COUNTERS, Head};
-use headworks_format::checkpoint::Partition;
+use headworks_format::checkpoint::{self, Partition};
 use headworks_format::{Chain, Epoch, LaneId, Nonce, PartitionId};
 use headworks_log::append::Config;
 use headworks_log::blocks::Missing;
@@ -15,7 +15,6 @@ use headworks_log::recover::reopen;
 use headworks_log::view::PartitionView;
 use headworks_log::{Blocks, DiskError, LaneView, Log, Receipt, Recovered, Room, closed_view};
 use headworks_replicator::link::compare::Compared;
-use headworks_replicator::link::words::checkpoint_of;
 use headworks_replicator::message::End;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -329,7 +328,7 @@ impl Lane {
     pub fn accept(&mut self, block: &[u8]) {
         let header = block::header(block).expect("a block is larger than a header");
         if header.flags.get() & block::FLAG_CONTROL != 0 {
-            for partition in checkpoint_of(block).map_or_else(Vec::new, |checkpoint| checkpoint.partitions) {
+            for partition in checkpoint::of_block(block).map_or_else(Vec::new, |checkpoint| checkpoint.partitions) {
                 if self.known.insert(partition.id) {
                     self.add(partition);
                 }
