@@ -149,6 +149,11 @@ pub enum Event {
         /// That epoch.
         promised: Epoch,
     },
+    /// What has come on a lane waits for this node's own log: for a free slot, or to be opened.
+    HeldBack {
+        /// The lane.
+        lane: u32,
+    },
     /// The other node has said what its own register holds: where an operator is the arbiter.
     Claim {
         /// Node and register; none when that was never written.
@@ -226,7 +231,7 @@ pub struct Kept {
     pub register_version: u64,
     /// The arbiter that the register was first read from; 0 for none.
     pub arbiter: u128,
-    /// The disk has failed: this node never leads again until it is repaired.
+    /// The disk has failed: this node does not lead before it is in sync with one that does, or an operator vouches for it.
     pub needs_repair: bool,
 }
 
@@ -369,6 +374,8 @@ pub enum Note {
     MayNotLead,
     /// The primary is not heard, and whether this node leads an operator decides.
     AwaitsOperator,
+    /// The disk had failed, and holds everything again.
+    Repaired,
 }
 
 /// What the machine orders.

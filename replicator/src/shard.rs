@@ -291,6 +291,7 @@ impl Shard {
             }
             Event::Append { envelope, present } => self.on_append(now_ns, &envelope, present),
             Event::Heartbeat { lane, epoch, committed } => self.on_heartbeat(now_ns, lane, epoch, &committed),
+            Event::HeldBack { lane } => self.on_held_back(now_ns, lane),
             Event::HeartbeatAck { epoch, .. } => self.on_heartbeat_ack(now_ns, epoch),
             Event::Ack(ack) => self.on_ack(now_ns, &ack),
             Event::Switch { epoch, ends } => self.on_switch(epoch, &ends),

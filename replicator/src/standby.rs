@@ -14,7 +14,7 @@ use headworks_format::{Chain, Epoch};
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Standby {
     links: Vec<Link>,
-    /// When the primary was heard last.
+    /// When the primary was heard last, on any lane.
     heard_ns: u64,
     /// Whether to make itself primary at the next look at the register.
     bids: bool,
@@ -33,6 +33,9 @@ struct Link {
     follows: Option<Epoch>,
     /// A Welcome that waits for its epoch to be promised durably.
     waiting: Option<Welcomed>,
+    /// When something came on it last, while it follows. Each lane has its own: one whose other end is gone, and which has nothing to
+    /// send that would find it out, must not live by what the others hear.
+    heard_ns: u64,
 }
 
 /// What the primary has answered.
@@ -180,9 +183,10 @@ impl Shard {
 
     /// Does what the primary's verdict on a lane says, if this node's own log agrees.
     fn heed(&mut self, now_ns: u64, lane: u32, welcome: Welcomed) {
+        self.hear(now_ns, lane);
         if let Some(standby) = self.standby() {
             // Who answers is not fenced, whatever was said of it before.
-            (standby.heard_ns, standby.fenced) = (now_ns, None);
+            standby.fenced = None;
         }
         // The log has moved since it asked: what was said of it does not hold any more.
         if welcome.judged != self.lane(lane).end {
@@ -277,9 +281,7 @@ impl Shard {
         } else if !(present && envelope.sequence < here.sequence) {
             return self.unlink(lane, Close::Unfitting);
         }
-        if let Some(standby) = self.standby() {
-            standby.heard_ns = now_ns;
-        }
+        self.hear(now_ns, lane);
         self.raise_committed(lane, envelope.committed);
         self.acknowledge(lane);
     }
@@ -316,15 +318,27 @@ impl Shard {
         if self.follows(lane) != Some(epoch) {
             return;
         }
-        if let Some(standby) = self.standby() {
-            standby.heard_ns = now_ns;
-        }
+        self.hear(now_ns, lane);
         for (lane, committed) in (0..self.settings.lanes).zip(committed) {
             if self.follows(lane) == Some(epoch) {
                 self.raise_committed(lane, *committed);
             }
         }
         self.send(lane, Outbound::HeartbeatAck { epoch });
+        self.see_whether_repaired(committed);
+    }
+
+    /// Rule 13, the way back: a disk that has failed is repaired once this node follows on every lane, is in sync by the register, and has
+    /// durable, since that failure, all that the primary says is committed.
+    fn see_whether_repaired(&mut self, committed: &[u64]) {
+        let State::Standby(standby) = &self.state else { return };
+        let in_sync = self.tracker.known().is_some_and(|register| register.in_sync(self.settings.me));
+        let holds_all = self.lanes.iter().zip(committed).all(|(lane, committed)| lane.durable >= *committed);
+        if self.keeping.needs_repair && standby.is_following() && in_sync && holds_all {
+            self.keeping.needs_repair = false;
+            self.order(Effect::Persist(self.keeping));
+            self.note(Note::Repaired);
+        }
     }
 
     /// The primary has stopped: whoever has everything that it had takes over at once.
@@ -341,20 +355,33 @@ impl Shard {
 
     pub(crate) fn tick_standby(&mut self, now_ns: u64) {
         let patience = self.settings.detect_ns.saturating_add(self.settings.holdoff_ns);
-        let Some(standby) = self.standby() else { return };
-        if now_ns.saturating_sub(standby.heard_ns) < patience {
-            return;
-        }
-        standby.heard_ns = now_ns;
+        let is_silent = |heard_ns: u64| now_ns.saturating_sub(heard_ns) >= patience;
         // A connection over which nothing came would not bring anything for seconds after the network has healed: what was lost is sent
         // again at intervals that double. A new one begins at once.
         // Who has only asked is left its connection: an answer may take longer than a heartbeat.
         for lane in 0..self.settings.lanes {
-            if self.follows(lane).is_some() {
+            if self.link(lane).is_some_and(|link| link.follows.is_some() && is_silent(link.heard_ns)) {
                 self.unlink(lane, Close::Silent);
             }
         }
+        let Some(standby) = self.standby().filter(|standby| is_silent(standby.heard_ns)) else { return };
+        standby.heard_ns = now_ns;
         self.bid();
+    }
+
+    /// The primary was heard on that lane.
+    fn hear(&mut self, now_ns: u64, lane: u32) {
+        if let Some(standby) = self.standby() {
+            (standby.heard_ns, standby.links[lane as usize].heard_ns) = (now_ns, now_ns);
+        }
+    }
+
+    /// What has come on that lane waits for this node's own log, and what came behind it, heartbeats too, cannot be seen: that nothing
+    /// is heard says nothing of the primary then.
+    pub(crate) fn on_held_back(&mut self, now_ns: u64, lane: u32) {
+        if self.follows(lane).is_some() {
+            self.hear(now_ns, lane);
+        }
     }
 
     /// Wants to be primary: looks at the register first.
@@ -371,7 +398,7 @@ impl Shard {
         let bids = core::mem::take(&mut standby.bids);
         let Some(register) = self.tracker.known().copied() else { return };
         if register.primary == self.settings.me {
-            return self.was_made_primary(register);
+            return if self.kept.needs_repair { self.heed_word_of_disk(bids, &register) } else { self.was_made_primary(register) };
         }
         if !bids || self.tracker.swaps() {
             return;
@@ -393,20 +420,30 @@ impl Shard {
         if let Some(standby) = self.standby() {
             standby.asked = Some(epoch);
         }
+        // If it was an operator's word that let it lead: written down with the promise of the epoch.
+        self.keeping.needs_repair = false;
+    }
+
+    /// The register names this node, whose disk has failed: only an operator's word makes it lead, since nobody else has what it has.
+    fn heed_word_of_disk(&mut self, bids: bool, register: &Register) {
+        let Some(standby) = self.standby().filter(|_| bids) else { return };
+        if standby.fenced.take().is_none() {
+            return self.note(Note::MayNotLead);
+        }
+        self.keeping.needs_repair = false;
+        self.close_all(Close::NewEpoch);
+        self.take_again(register);
     }
 
     fn may_lead(&self, register: &Register, fenced: Option<u128>) -> bool {
         let in_sync = register.in_sync(self.settings.me) || !self.rules.promote();
         let is_told = fenced == Some(register.primary.node) || !self.rules.word();
         let allowed = register.mode == Mode::Auto || (by_hand(register.mode) && is_told);
-        in_sync && allowed && !self.kept.needs_repair
+        in_sync && allowed && (!self.kept.needs_repair || fenced == Some(register.primary.node))
     }
 
     /// The register names this node: by the swap that it made just now, or by one of an earlier life that landed late.
     fn was_made_primary(&mut self, register: Register) {
-        if self.kept.needs_repair {
-            return;
-        }
         let asked = self.standby().and_then(|standby| standby.asked);
         if asked == Some(register.epoch) {
             self.close_all(Close::NewEpoch);

@@ -141,7 +141,7 @@ fn build(directory: &std::path::Path) -> Lane {
         control: message_ring(1).1,
         grow: message_ring(1).1,
         shipper: None,
-        led: std::sync::mpsc::channel().0,
+        told: std::sync::mpsc::channel().0,
         mends: None,
     };
     let setup = LoopSetup { segment_bytes: SEGMENT_BYTES, cpu: None, idle: Policy::Spin, fixed_buffers: true };

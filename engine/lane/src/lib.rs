@@ -22,7 +22,7 @@ pub use disk::{LaneDisk, replace};
 pub use histogram::{Histogram, Snapshot};
 pub use mend::{Mend, Mender, Mends, mending};
 pub use open::{LaneEnds, LaneParts, LaneSetup, OpenError, OpenedLane, Part, lane_folder, open_lane};
-pub use turn::{Control, Grow, Led, LogLoop, LoopParts, LoopSetup};
+pub use turn::{Control, Grow, Led, LogLoop, LoopParts, LoopSetup, Told};
 pub use writer::Gauges;
 
 #[cfg(test)]

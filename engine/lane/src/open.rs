@@ -5,7 +5,7 @@ use crate::writer::Gauges;
 use headworks_format::checkpoint::Partition;
 use headworks_format::{Epoch, LaneId, PairId, block, sidecar};
 use headworks_io::{Volume, VolumeError, Wake};
-use headworks_log::append::{Config, RECEIPTS_MAX};
+use headworks_log::append::{Config, RECEIPTS_MAX, segments_max};
 use headworks_log::recover::{Rules, reopen};
 use headworks_log::retain::Limits;
 use headworks_log::{Disk, DiskError, Log, Receipt, Recovered, recover};
@@ -128,7 +128,7 @@ fn lane_disk(volume: &Volume, lane: LaneId) -> Result<LaneDisk, VolumeError> {
     Ok(LaneDisk::new(volume.folder(&lane_folder(lane))?, Some(volume.folder("quarantine")?)))
 }
 
-/// Segments beyond what is asked for that a lane can come to have: being sealed, being retired.
+/// Least segments beyond what is kept that a lane can come to have: being sealed, being retired, being spared.
 const SEGMENTS_SLACK: usize = 16;
 /// Bytes beyond what is asked for that a lane may take while retention must spare its oldest segment. Who keeps that
 /// appends what it needs again within milliseconds, which is all the time that the log needs to be given.
@@ -144,8 +144,8 @@ impl LaneSetup {
     /// Segments that the lane can come to have.
     fn segments_max(&self, recovered: &Recovered) -> usize {
         let kept = usize::try_from(self.limits.size_bytes.div_ceil(self.segment_bytes)).unwrap_or(usize::MAX);
-        let slack = usize::try_from(KEPT_BYTES / self.segment_bytes).unwrap_or(0);
-        kept.max(recovered.segments.len()) + slack.max(SEGMENTS_SLACK)
+        let slack = usize::try_from(KEPT_BYTES / self.segment_bytes).unwrap_or(0).max(SEGMENTS_SLACK);
+        segments_max(kept, slack, recovered.segments.len(), self.part == Part::Follower)
     }
 }
 

@@ -12,6 +12,7 @@ use headworks_format::segment::PAGE_BYTES;
 use headworks_io::fatal::{Reason, fatal};
 use headworks_io::idle::{Idle, Policy, Step};
 use headworks_io::{Clock, Completion, FileSlot, Optional, Pages, RegionSlot, Registered, Ring, RingSetup, Token, Volume, Wake};
+use headworks_log::StorageFault;
 use headworks_log::view::PartitionView;
 use headworks_ring::{Receiver, Region, Sender, message_ring};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +26,8 @@ const COMPLETIONS_MAX: usize = 256;
 const WAIT_MAX: Duration = Duration::from_secs(1);
 /// The wait while a log may want to confirm its last group.
 const WAIT_CONFIRM: Duration = Duration::from_millis(10);
+/// How long a node of a pair may take to step down and to write down that its disk has failed.
+const STEP_DOWN_MAX: Duration = Duration::from_secs(2);
 /// Token of the watch on the wake.
 const WAKE_TOKEN: Token = Token(7);
 
@@ -60,6 +63,15 @@ pub struct Led {
     pub producers: Vec<Producer>,
 }
 
+/// What the loop says to who orders it about.
+#[derive(Debug, Clone)]
+pub enum Told {
+    /// A lane leads, as [`Control::Lead`] ordered.
+    Led(Led),
+    /// A write or an fdatasync has failed: what, where and how. Nothing more becomes durable, and the process ends.
+    Failed(String),
+}
+
 /// One more partition for a lane. It is shown to readers once a checkpoint that names it is durable.
 pub struct Grow {
     /// Place of the lane.
@@ -93,8 +105,8 @@ pub struct LoopParts {
     pub readers: Wake,
     /// Wakes whoever ships blocks to the peer, where there is one.
     pub shipper: Option<Wake>,
-    /// Told of each lane that begins to lead.
-    pub led: mpsc::Sender<Led>,
+    /// Told what the loop has to say.
+    pub told: mpsc::Sender<Told>,
     /// Keeps the directory's lock for as long as writes may be in flight.
     pub volume: Arc<Volume>,
     /// Seed for nonces.
@@ -117,7 +129,8 @@ pub struct LogLoop {
     completions: [Completion; COMPLETIONS_MAX],
     control: Receiver<Control>,
     grow: Receiver<Grow>,
-    led: mpsc::Sender<Led>,
+    told: mpsc::Sender<Told>,
+    shipper: Option<Wake>,
     orders: Sender<Order>,
     replies: Receiver<Reply>,
     files: Option<JoinHandle<()>>,
@@ -177,7 +190,8 @@ impl LogLoop {
             completions: [Completion::default(); COMPLETIONS_MAX],
             control: parts.control,
             grow: parts.grow,
-            led: parts.led,
+            told: parts.told,
+            shipper: parts.shipper,
             orders: order_sender,
             replies: reply_receiver,
             files: Some(files),
@@ -230,7 +244,7 @@ impl LogLoop {
             done += writer.append_published(now_ns);
             if let Some(led) = writer.lead() {
                 // Who asked may have given up, and the process with it.
-                drop(self.led.send(led));
+                drop(self.told.send(Told::Led(led)));
                 done += 1;
             }
             writer.name_partitions(now_ns);
@@ -265,7 +279,7 @@ impl LogLoop {
             };
             let result = completion.count().map_err(|error| error.to_string());
             if let Err(fault) = self.writers[lane].apply(job, result, now_ns) {
-                storage_fault(&fault);
+                self.storage_fault(&fault);
             }
         }
     }
@@ -281,16 +295,16 @@ impl LogLoop {
                 }
                 Reply::Full { lane } => self.writers[lane].segment_failed(now_ns),
                 Reply::Failed { error } => {
-                    fatal(Reason::Storage, format!("{error}. Nothing acknowledged is lost; check the disk (`dmesg`), then start again"))
+                    self.fail(format!("{error}. Nothing acknowledged is lost; check the disk (`dmesg`), then start again"))
                 }
                 Reply::Blanked { lane, file, result } => {
                     if let Err(fault) = self.writers[lane].log.on_blanked(file, result) {
-                        storage_fault(&fault);
+                        self.storage_fault(&fault);
                     }
                 }
                 Reply::Sealed { lane, order, result } => {
                     if let Err(fault) = self.writers[lane].log.on_sealed(order.file, order.nonce, result) {
-                        storage_fault(&fault);
+                        self.storage_fault(&fault);
                     }
                 }
             }
@@ -339,6 +353,27 @@ impl LogLoop {
         self.writers.iter().all(|writer| writer.closed && writer.log.is_idle() && writer.held.is_none())
     }
 
+    /// No failed write or fdatasync is tried again: what was acknowledged is durable, what was not is not claimed.
+    fn storage_fault(&self, fault: &StorageFault) -> ! {
+        self.fail(format!(
+            "{} on {} failed: {}. The node stops: nothing acknowledged is lost, nothing more is acknowledged. Check the disk \
+                (`dmesg`), then start again; recovery keeps what is whole",
+            fault.job, fault.file, fault.error
+        ))
+    }
+
+    /// Ends the process. In a pair not before the node has stepped down and written the failure into its superblock, which it is given time
+    /// for and nothing else: this thread does not return to its work.
+    fn fail(&self, text: String) -> ! {
+        if let Some(shipper) = &self.shipper
+            && self.told.send(Told::Failed(text.clone())).is_ok()
+        {
+            shipper.wake();
+            std::thread::sleep(STEP_DOWN_MAX);
+        }
+        fatal(Reason::Storage, text)
+    }
+
     fn invariants(&self) {
         for writer in &self.writers {
             let (published, shared, released) = (writer.drain.published(), writer.drain.shared(), writer.drain.released());
@@ -349,18 +384,6 @@ impl LogLoop {
             );
         }
     }
-}
-
-/// No failed write or fdatasync is tried again: what was acknowledged is durable, what was not is not claimed.
-fn storage_fault(fault: &headworks_log::StorageFault) -> ! {
-    fatal(
-        Reason::Storage,
-        format!(
-            "{} on {} failed: {}. The node stops: nothing acknowledged is lost, nothing more is acknowledged. Check the disk \
-                (`dmesg`), then start again; recovery keeps what is whole",
-            fault.job, fault.file, fault.error
-        ),
-    )
 }
 
 fn buffers(drain: &headworks_ring::Drain, regions: &mut Vec<Arc<Region>>) -> std::io::Result<Buffers> {

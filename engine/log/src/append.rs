@@ -42,6 +42,20 @@ pub struct Config {
     pub limits: Limits,
 }
 
+/// Segments that a start begins, or that are on their way from one use to the next, beyond those that were found.
+const SEGMENTS_BEGUN: usize = 4;
+
+/// Segments that a lane can come to have, which is [`Config::segments_max`]: `kept` by retention and `slack` for what must be spared.
+///
+/// Where nothing may be given back, since nothing is committed, a start does not raise that by more than it begins itself; and who
+/// follows has twice the slack: it begins a segment at each of its own starts, and what a primary holds must fit, or the two would wait
+/// for each other for ever.
+#[must_use]
+pub fn segments_max(kept: usize, slack: usize, found: usize, follows: bool) -> usize {
+    let slack = if follows { slack.saturating_mul(2) } else { slack };
+    kept.saturating_add(slack).max(found + SEGMENTS_BEGUN)
+}
+
 /// Where the bytes of a write stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {

@@ -170,6 +170,7 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
         }
         if now_ns.saturating_sub(self.ticked_ns) >= self.tick_ns {
             self.ticked_ns = now_ns;
+            self.tell_held_back(now_ns);
             self.on(now_ns, Event::Tick);
             self.open_if_alone(now_ns);
             self.show(now_ns);
@@ -273,6 +274,14 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
             }
         }
         moved
+    }
+
+    fn tell_held_back(&mut self, now_ns: u64) {
+        for lane in (0u32..).take(self.lanes.len()) {
+            if self.lanes[lane as usize].holds_back() {
+                self.on(now_ns, Event::HeldBack { lane });
+            }
+        }
     }
 
     fn set_gate(&mut self, lane: u32, through: u64, serial: u32) {

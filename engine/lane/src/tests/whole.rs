@@ -65,7 +65,7 @@ fn start(path: &std::path::Path, setup: LaneSetup, epoch: u32) -> (Running, Reco
         control: control_receiver,
         grow: grow_receiver,
         shipper: None,
-        led: mpsc::channel().0,
+        told: mpsc::channel().0,
         mends: None,
     };
     let view = Arc::clone(parts.lanes[0].log.view());

@@ -1,4 +1,4 @@
-use super::{Command, Room, Waiting};
+use super::{Command, Room, SEGMENTS_BEGUN, Waiting, segments_max};
 use crate::Config;
 use crate::retain::Limits;
 use crate::rig::{
@@ -233,4 +233,18 @@ fn prove(rig: &Rig) {
         assert_eq!(inspect(block, &expected).0.first_fault(), None, "block {sequence}");
         chain = Chain::of(block[..HEADER_BYTES].try_into().expect("a header"));
     }
+}
+
+#[test]
+fn what_a_primary_holds_fits_its_standby() {
+    const KEPT: usize = 6;
+    const SLACK: usize = 16;
+    let standby = segments_max(KEPT, SLACK, 0, true);
+    let mut primary = 0;
+    // Nothing is committed, so nothing is given back, and each life of the primary fills what it may.
+    for _ in 0..SLACK / SEGMENTS_BEGUN {
+        primary = segments_max(KEPT, SLACK, primary, false);
+        assert!(primary < standby, "{primary} segments of the primary, {standby} of the standby");
+    }
+    assert_eq!(segments_max(KEPT, SLACK, 100, false), 100 + SEGMENTS_BEGUN, "what is there can always be opened");
 }

@@ -35,6 +35,28 @@ fn a_standby_that_hears_nothing_gives_its_connections_up_and_follows_on_new_ones
 }
 
 #[test]
+fn a_lane_that_hears_nothing_does_not_live_by_what_another_hears() {
+    let mut rig = following();
+    let heartbeat = |lane| Event::Heartbeat { lane, epoch: Epoch(4), committed: vec![3, 3] };
+    rig.now_ns = 2 * DETECT_NS;
+    rig.tell(heartbeat(1));
+    rig.now_ns = 3 * DETECT_NS;
+    assert_eq!(rig.tell(Event::Tick), [Effect::CloseLink { lane: 0, why: Close::Silent }], "the primary lives: nobody is to lead");
+    assert_eq!((rig.shard.asks_or_follows(0), rig.shard.asks_or_follows(1)), (None, Some(Epoch(4))));
+}
+
+#[test]
+fn silence_counts_only_where_something_could_be_heard() {
+    let mut rig = following();
+    rig.now_ns = 2 * DETECT_NS;
+    (0..2).for_each(|lane| assert_eq!(rig.tell(Event::HeldBack { lane }), []));
+    rig.now_ns = 3 * DETECT_NS;
+    assert_eq!(rig.tell(Event::Tick), [], "its own log holds it back");
+    rig.now_ns = 5 * DETECT_NS;
+    assert_eq!(rig.tell(Event::Tick).last(), Some(&Effect::Read), "what was held back is taken, and nothing comes");
+}
+
+#[test]
 fn a_late_standby_keeps_its_connections_until_the_register_is_without_it() {
     let silent = |lane| Effect::CloseLink { lane, why: Close::Silent };
     let closed = |effects: &[Effect]| (0..2).filter(|lane| effects.contains(&silent(*lane))).count();

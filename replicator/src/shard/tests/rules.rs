@@ -140,7 +140,7 @@ fn rule_7_a_restarted_primary_takes_a_new_epoch_before_it_appends() {
 fn rule_7_a_swap_of_an_earlier_life_that_lands_late_is_no_lead() {
     let mut rig = following();
     rig.now_ns = 2_000;
-    rig.tell(Event::Heartbeat { lane: 0, epoch: Epoch(4), committed: vec![3, 3] });
+    (0..2).for_each(|lane| drop(rig.tell(Event::Heartbeat { lane, epoch: Epoch(4), committed: vec![3, 3] })));
     assert_eq!(rig.tell(Event::Tick), [Effect::Read]);
     let swap = rig.swap_by(found(register(8, 5, ME, None)));
     assert_eq!(swap.register, register(9, 6, ME, None), "the epoch after the one that it never led");
@@ -372,9 +372,58 @@ fn rule_13_a_storage_fault_is_written_down_and_ends_the_node() {
         assert!(kept.needs_repair);
         assert_eq!(rig.shard.role(), Role::Ended);
     }
-    let mut rig = Rig::with(settings(), Kept { needs_repair: true, ..KEPT });
-    assert_eq!(rig.start(register(7, 4, ME, Some(PEER))), [], "it does not lead again, whatever the register says");
+}
+
+/// What a node has written down whose disk has failed.
+const FAILED: Kept = Kept { needs_repair: true, ..KEPT };
+
+#[test]
+fn rule_13_a_disk_that_has_failed_leads_by_an_operators_word_only() {
+    let mut rig = Rig::with(settings(), FAILED);
+    let named = register(7, 4, ME, None);
+    assert_eq!(rig.start(named), [], "it does not lead again, whatever the register says");
     assert_eq!(rig.shard.role(), Role::Standby);
+    rig.now_ns = 3 * DETECT_NS;
+    assert_eq!(rig.tell(Event::Tick), [Effect::Read]);
+    assert_eq!(rig.tell(found(named)), [Effect::Note(Note::MayNotLead)]);
+    assert_eq!(rig.tell(Event::Order(Order::Promote { fenced: PEER.node })), [Effect::Read]);
+    assert_eq!(rig.swap_by(found(named)).register, register(8, 5, ME, None));
+    let promised = rig.tell(Event::SwapEnded(SwapEnd::Swapped));
+    let kept = promised.iter().find_map(|effect| if let Effect::Persist(kept) = effect { Some(*kept) } else { None });
+    assert_eq!(kept.map(|kept| (kept.promised, kept.needs_repair)), Some((Epoch(5), false)), "{promised:?}");
+
+    let mut rig = Rig::with(settings(), FAILED);
+    let in_sync = register(7, 4, PEER, Some(ME));
+    rig.start(in_sync);
+    rig.tell(Event::Order(Order::Promote { fenced: ME.node }));
+    assert_eq!(rig.tell(found(in_sync)), [Effect::Note(Note::MayNotLead)], "the word must name the primary");
+    rig.tell(Event::Order(Order::Promote { fenced: PEER.node }));
+    assert_eq!(rig.swap_by(found(in_sync)).register, register(8, 5, ME, None));
+}
+
+#[test]
+fn rule_13_a_disk_is_repaired_when_it_holds_all_that_is_committed() {
+    let heartbeat = |lane, committed| Event::Heartbeat { lane, epoch: Epoch(4), committed };
+    let repairs = |effects: &[Effect]| effects.iter().any(|effect| matches!(effect, Effect::Persist(kept) if !kept.needs_repair));
+    let mut rig = Rig::with(settings(), FAILED);
+    rig.start(register(7, 4, PEER, Some(ME)));
+    rig.tell(Event::LinkUp { lane: 0 });
+    rig.tell(welcome(0, 4, Verdict::Follow { from: end(3) }, None));
+    assert!(!repairs(&rig.tell(heartbeat(0, vec![3, 3]))), "lane 1 does not follow yet");
+    rig.tell(Event::LinkUp { lane: 1 });
+    rig.tell(welcome(1, 4, Verdict::Follow { from: end(3) }, None));
+    assert!(!repairs(&rig.tell(heartbeat(0, vec![3, 4]))), "a block is committed that is not durable here");
+    let repaired = rig.tell(heartbeat(1, vec![3, 3]));
+    assert!(repairs(&repaired) && repaired.contains(&Effect::Note(Note::Repaired)), "{repaired:?}");
+    assert!(!repairs(&rig.tell(heartbeat(1, vec![3, 3]))), "once is enough");
+
+    let mut rig = Rig::with(settings(), FAILED);
+    rig.start(register(7, 4, PEER, None));
+    for lane in 0..2 {
+        rig.tell(Event::LinkUp { lane });
+        rig.tell(welcome(lane, 4, Verdict::Follow { from: end(3) }, None));
+    }
+    assert!(!repairs(&rig.tell(heartbeat(0, vec![3, 3]))), "a learner is none yet");
 }
 
 #[test]

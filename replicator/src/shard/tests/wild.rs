@@ -55,6 +55,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         (any_member(), any_register()).prop_map(|(from, register)| Event::Claim { of: Some((from, register)) }),
         Just(Event::Claim { of: None }),
         (lane.clone(), 0..9u64).prop_map(|(lane, durable)| Event::LaneMoved { lane, end: 9, durable }),
+        lane.clone().prop_map(|lane| Event::HeldBack { lane }),
         (lane, 0..3u32).prop_map(|(lane, serial)| Event::GateSeen { lane, serial, committed: 3 }),
         Just(Event::Led { ends: vec![3, 3] }),
         Just(Event::IntakeStopped),

@@ -23,7 +23,7 @@ use headworks_gateway::lanes::{Harmed, Healer, Lane, LaneStore, Reads};
 use headworks_io::fatal::Reason;
 use headworks_io::{Clock, Volume, Wake, cpus};
 use headworks_lane::{
-    LaneDisk, LaneEnds, LaneParts, LaneSetup, Led, LoopParts, Mender, Mends, OpenedLane, Part, lane_folder, mending, open_lane,
+    LaneDisk, LaneEnds, LaneParts, LaneSetup, LoopParts, Mender, Mends, OpenedLane, Part, Told, lane_folder, mending, open_lane,
 };
 use headworks_log::catalog::{self, Stream};
 use headworks_log::retain::Limits;
@@ -128,8 +128,8 @@ pub struct Assembly {
     pub log: LoopParts,
     /// The way to it.
     pub line: LogLine,
-    /// Told of each lane that begins to lead.
-    pub led: mpsc::Receiver<Led>,
+    /// What the log loop has to say.
+    pub told: mpsc::Receiver<Told>,
     /// What waits for the node to lead.
     pub intakes: Vec<LaneIntake>,
     /// The producing end of each lane's ring, and the counters that its log ends with.
@@ -287,14 +287,14 @@ fn wire(config: &Config, parts: Parts) -> Result<Assembly, Failure> {
     let seed = u64::try_from(directory::random_u128()? & u128::from(u64::MAX)).expect("64 bits");
     let (mends, healing, healer) = mended(joining.standing.is_some());
     let watched = Watched { holes, ..watched(config, &ground, &servers, &joining, watched_lanes)? };
-    let (led, led_receiver) = mpsc::channel();
+    let (told, told_receiver) = mpsc::channel();
     Ok(Assembly {
         log: LoopParts {
             lanes: log_lanes,
             wake: log_wake,
             readers: commits.clone(),
             shipper: joining.shipper,
-            led,
+            told,
             volume: Arc::clone(&ground.volume),
             seed,
             control: control_receiver,
@@ -302,7 +302,7 @@ fn wire(config: &Config, parts: Parts) -> Result<Assembly, Failure> {
             mends,
         },
         line,
-        led: led_receiver,
+        told: told_receiver,
         intakes,
         fillers,
         lanes: gateway_lanes,

@@ -195,11 +195,16 @@ impl Directory {
     /// # Errors
     /// It cannot be made durable.
     pub fn write(&mut self) -> Result<(), Failure> {
+        self.finish();
+        self.state.generation += 1;
+        write_state(&self.file, &self.state)
+    }
+
+    /// Waits for writes that are under way.
+    pub fn finish(&mut self) {
         if let Some(before) = self.under_way.take() {
             join(before, "the superblock's writer");
         }
-        self.state.generation += 1;
-        write_state(&self.file, &self.state)
     }
 
     /// The same on a thread of its own, behind every write before it; `then` is told of its end.

@@ -28,7 +28,7 @@ use headworks_ingest::turn::{Ended, Stop};
 use headworks_io::fatal::{Reason, fatal};
 use headworks_io::uring::Registered;
 use headworks_io::{Clock, Policy, Volume, Wake, cpus};
-use headworks_lane::{Control, LaneDisk, Led, LogLoop, LoopParts, LoopSetup, Part};
+use headworks_lane::{Control, LaneDisk, LogLoop, LoopParts, LoopSetup, Part, Told};
 use headworks_log::LaneView;
 use headworks_ring::Filler;
 use nix::sys::signal::{SigSet, Signal};
@@ -126,8 +126,8 @@ impl Node {
     ///
     /// # Errors
     /// io_uring, memory or a thread is not to be had.
-    pub fn start(config: Config, assembly: Assembly) -> Result<(Node, mpsc::Receiver<Led>), Failure> {
-        let Assembly { log, line, led, intakes, fillers, lanes, commits, servers, watched, mut ground, slots, healer, healing: _ } =
+    pub fn start(config: Config, assembly: Assembly) -> Result<(Node, mpsc::Receiver<Told>), Failure> {
+        let Assembly { log, line, told, intakes, fillers, lanes, commits, servers, watched, mut ground, slots, healer, healing: _ } =
             assembly;
         let limits = Limits::default();
         tracing::info!("{}", memory::describe(&memory::sum(intakes.len(), slots, &config, &limits)));
@@ -152,7 +152,7 @@ impl Node {
             serving,
             gateway: None,
         };
-        Ok((node, led))
+        Ok((node, told))
     }
 
     /// Begins to take in from senders.
@@ -267,7 +267,10 @@ pub fn block_signals() -> Result<SigSet, Failure> {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGTERM);
     signals.add(Signal::SIGINT);
-    signals.thread_block().map_err(|error| Failure::new(Reason::Kernel, format!("cannot block signals: {error}")))?;
+    // Nor may a limit of the size of files (RLIMIT_FSIZE) end the process without a word: the write fails, and is named.
+    let mut blocked = signals;
+    blocked.add(Signal::SIGXFSZ);
+    blocked.thread_block().map_err(|error| Failure::new(Reason::Kernel, format!("cannot block signals: {error}")))?;
     Ok(signals)
 }
 
@@ -312,12 +315,12 @@ pub fn pin(cpu: Option<usize>) {
 }
 
 /// What a thread tells of its beginning.
-type Told<T> = Result<T, String>;
+type Began<T> = Result<T, String>;
 
 /// Starts the log loop and waits until every lane has an open, durable segment. Says why buffers were not registered.
 fn start_log(placement: &Placement, parts: LoopParts) -> Result<(JoinHandle<u64>, Option<String>), Failure> {
     let setup = LoopSetup { segment_bytes: parts.lanes[0].segment_bytes, cpu: placement.log, idle: placement.idle, fixed_buffers: true };
-    let (tell, told) = mpsc::channel::<Told<Option<String>>>();
+    let (tell, told) = mpsc::channel::<Began<Option<String>>>();
     let handle = spawn("hw-log", move || {
         pin(setup.cpu);
         match LogLoop::new(parts, &setup) {
@@ -338,7 +341,7 @@ fn start_log(placement: &Placement, parts: LoopParts) -> Result<(JoinHandle<u64>
 ///
 /// # Errors
 /// What it told, or that it told nothing for too long.
-pub fn wait_told<T>(told: &mpsc::Receiver<Told<T>>, who: &str) -> Result<T, Failure> {
+pub fn wait_told<T>(told: &mpsc::Receiver<Began<T>>, who: &str) -> Result<T, Failure> {
     // Making the first segment writes it whole; on a slow disk that takes its time.
     match told.recv_timeout(Duration::from_secs(300)) {
         Ok(Ok(value)) => Ok(value),

@@ -204,6 +204,14 @@ impl Node {
         self.process.signal(signal);
     }
 
+    /// From now on the system refuses every write behind the first bytes of a file, as a disk does that fails: the superblock can be
+    /// written, and a segment cannot.
+    pub fn refuse_writes_behind(&self, bytes: u64) {
+        let arguments = [format!("--pid={}", self.pid()), format!("--fsize={bytes}")];
+        let output = Command::new("prlimit").args(arguments).output().expect("prlimit is part of util-linux");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// Waits until it has ended by itself; its exit code.
     pub fn ended(&mut self) -> Option<i32> {
         self.process.wait("the node ends by itself").code()

@@ -12,6 +12,7 @@
 //! After every loss: nothing acknowledged is missing, nothing is there twice, both nodes hold the same records, and both directories are clean.
 
 mod by_hand;
+mod disk;
 mod drills;
 mod harm;
 #[path = "../harness/mod.rs"]

@@ -132,6 +132,12 @@ impl Pair {
         self.places[at].node.take().expect("it runs").kill();
     }
 
+    /// A node that has ended by itself.
+    pub fn gone(&mut self, at: usize) {
+        let ended = self.places[at].node.take().expect("it ran").ended();
+        assert!(ended.is_some(), "{} runs", self.places[at].name);
+    }
+
     /// A running node.
     pub fn node(&mut self, at: usize) -> &mut Node {
         self.places[at].node.as_mut().expect("it runs")

@@ -313,14 +313,21 @@ impl World {
             at.paused_until_ns = 0;
             self.release(node);
         }
-        let kept = self.nodes[node].storage.kept;
-        let is_broken = kept.needs_repair || self.nodes[node].storage.keeping.iter().any(|kept| kept.needs_repair);
-        if is_broken {
-            // An operator has looked, and starts it again.
-            self.die(node, false, true);
-            self.nodes[node].storage.kept.needs_repair = false;
-            self.start_after(node, 1_000_000, 20_000_000);
+    }
+
+    /// An operator has looked at a disk that has failed, and vouches for it where the node is the only one that has everything: whoever
+    /// can be brought in sync by another needs no word.
+    pub(super) fn vouch_for_disk(&mut self, node: usize) -> Result<(), Breach> {
+        let (member, other) = (self.nodes[node].member, &self.nodes[1 - node]);
+        let Some(process) = self.nodes[node].process.as_ref().filter(|_| self.faults.is_over) else { return Ok(()) };
+        let Some(register) = process.shard.register().filter(|register| register.in_sync(member)) else { return Ok(()) };
+        let other_may_lead = register.in_sync(other.member) && !other.storage.kept.needs_repair;
+        if process.shard.role() != Role::Standby || !process.shard.kept().needs_repair || other_may_lead {
+            return Ok(());
         }
+        let fenced = other.member.node;
+        self.counts.vouched += 1;
+        self.tell(node, Event::Order(Order::Promote { fenced }))
     }
 
     // What is looked at when nothing goes wrong any more.

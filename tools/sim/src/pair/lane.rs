@@ -4,12 +4,13 @@
 
 use super::batches::{self, Batch};
 use super::storage::Shared;
+use super::wire;
 use crate::breach::Breach;
 use crate::random::Random;
 use headworks_format::block::{self, COUNTERS, Head};
 use headworks_format::checkpoint::{self, Partition};
 use headworks_format::{Chain, Epoch, LaneId, Nonce, PartitionId};
-use headworks_log::append::Config;
+use headworks_log::append::{Config, segments_max};
 use headworks_log::blocks::Missing;
 use headworks_log::recover::reopen;
 use headworks_log::view::PartitionView;
@@ -23,6 +24,8 @@ use std::sync::Arc;
 const BATCHES_MAX: usize = 6;
 /// Blocks that wait in the ring at most.
 const RING_BLOCKS: usize = 12;
+/// Segments beyond those of the configuration.
+const SEGMENTS_SLACK: usize = 4;
 /// Room for a checkpoint.
 const CHECKPOINT_BYTES: usize = 64 << 10;
 
@@ -163,7 +166,7 @@ impl Lane {
             self.recovered.reopened = reopen(&mut disk, &mut self.recovered)?;
         }
         config.epoch = epoch;
-        config.segments_max += self.recovered.segments.len();
+        config.segments_max = segments_max(config.segments_max, SEGMENTS_SLACK, self.recovered.segments.len(), part == Part::Follower);
         let log = Log::start(config, &self.recovered, partitions);
         self.view = Arc::clone(log.view());
         self.view.gate.set_received(self.recovered.committed);
@@ -360,9 +363,10 @@ impl Lane {
         Compared { view: &self.view, blocks: &mut self.blocks, end: self.end, is_closed, harmed: &mut self.harmed }
     }
 
-    /// Whether the ring has no slot for one more block.
-    pub fn is_full(&self) -> bool {
-        self.ring.len() >= RING_BLOCKS
+    /// Whether a block has come that must wait: a lane that is not open leaves its blocks where they are, as does one whose ring is full.
+    pub fn holds_back(&self) -> bool {
+        let is_block = self.inbox.front().is_some_and(|frame| wire::block_of(frame).is_some());
+        is_block && (!self.receives || self.ring.len() >= RING_BLOCKS)
     }
 
     /// Positions of the log: submitted and durable.

@@ -112,13 +112,24 @@ impl World {
     pub(super) fn tick(&mut self, node: usize) -> Result<(), Breach> {
         let (now_ns, life) = (self.queue.now_ns, self.nodes[node].life);
         self.queue.after(self.shape.heartbeat_ns / 2, What::Tick { node, life });
+        self.tell_held_back(node)?;
         self.tell(node, Event::Tick)?;
+        self.vouch_for_disk(node)?;
         self.close_strangers(node);
         let Some(process) = self.process(node) else { return Ok(()) };
         if process.shard.role() == Role::Standby && !process.is_open && now_ns.saturating_sub(process.since_ns) >= ALONE_NS {
             self.open(node)?;
         }
         self.ring_log(node);
+        Ok(())
+    }
+
+    fn tell_held_back(&mut self, node: usize) -> Result<(), Breach> {
+        for lane in (0u32..).take(self.lanes()) {
+            if self.process(node).is_some_and(|process| process.lanes[lane as usize].holds_back()) {
+                self.tell(node, Event::HeldBack { lane })?;
+            }
+        }
         Ok(())
     }
 
@@ -384,14 +395,11 @@ impl World {
                 return Ok(());
             }
             let here = &mut process.lanes[at];
-            let Some(frame) = here.inbox.front().cloned() else { return Ok(()) };
-            let is_block = wire::block_of(&frame).is_some();
-            // A lane that is not open leaves its blocks where they are, as does one whose ring is full.
-            if is_block && (!here.receives || here.is_full()) {
+            if here.holds_back() {
                 return Ok(());
             }
-            here.inbox.pop_front();
-            if is_block { self.receive_block(node, at, frame)? } else { self.hear(node, at, &frame)? }
+            let Some(frame) = here.inbox.pop_front() else { return Ok(()) };
+            if wire::block_of(&frame).is_some() { self.receive_block(node, at, frame)? } else { self.hear(node, at, &frame)? }
         }
     }
 

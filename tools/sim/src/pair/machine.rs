@@ -110,7 +110,7 @@ impl World {
         let at = &mut self.nodes[node];
         let before = at.storage.keeping.last().copied().unwrap_or(at.storage.kept);
         let promised = before.promised.max(kept.promised);
-        at.storage.keeping.push(Kept { promised, needs_repair: kept.needs_repair || before.needs_repair, ..*kept });
+        at.storage.keeping.push(Kept { promised, ..*kept });
         at.kept_ns = at.kept_ns.max(self.queue.now_ns + 2 * latency);
         let what = What::Persisted { node, life: at.life, kept: *kept };
         self.queue.at(at.kept_ns, what);
@@ -331,6 +331,7 @@ impl World {
             Note::Frozen(_) => self.counts.frozen += 1,
             Note::TakenBack => self.counts.taken_back += 1,
             Note::Stalled | Note::Trusted | Note::NoHandover | Note::MayNotLead | Note::AwaitsOperator => {}
+            Note::Repaired => self.counts.repaired += 1,
         }
         self.trace.add(104, &[node as u64]);
     }

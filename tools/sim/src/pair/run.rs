@@ -119,6 +119,10 @@ counts! {
     refused,
     /// Nodes that stepped down for it.
     storage_faults,
+    /// Disks that held everything again behind that.
+    repaired,
+    /// Words of an operator for such a disk.
+    vouched,
     /// Disks replaced.
     disks_replaced,
     /// Disks that were slow or full for a time.

@@ -20,7 +20,7 @@ use headworks_format::checkpoint::Partition;
 use headworks_gateway::cluster::{Cluster, Taken};
 use headworks_io::fatal::{Reason, fatal};
 use headworks_io::{Clock, Wake};
-use headworks_lane::{Control, Grow, LaneDisk, LaneParts, Led, Part};
+use headworks_lane::{Control, Grow, LaneDisk, LaneParts, Led, Part, Told};
 use headworks_log::LaneView;
 use headworks_log::view::PartitionView;
 use headworks_replicator::event::{Event, Halt, Kept, Note, StartOver};
@@ -97,7 +97,7 @@ type Log = (Arc<LaneView>, Arc<LaneDisk>, headworks_ring::Readers);
 
 struct Running {
     node: Node,
-    led: mpsc::Receiver<Led>,
+    told: mpsc::Receiver<Told>,
     logs: Vec<Log>,
 }
 
@@ -109,13 +109,22 @@ pub struct PairHost {
     /// What was said last: it is not said twice in a row.
     noted: Option<Note>,
     looked_ns: u64,
+    /// What failed, once a write or an fdatasync has.
+    failed: Option<String>,
 }
 
 impl PairHost {
     /// Over closed lanes.
     #[must_use]
     pub fn new(common: Common, closed: Closed) -> PairHost {
-        PairHost { common, state: State::Closed(Box::new(closed)), is_announced: restart::has_started_over(), noted: None, looked_ns: 0 }
+        PairHost {
+            common,
+            state: State::Closed(Box::new(closed)),
+            is_announced: restart::has_started_over(),
+            noted: None,
+            looked_ns: 0,
+            failed: None,
+        }
     }
 
     /// The node that runs, if one does, for an orderly stop.
@@ -168,14 +177,14 @@ impl PairHost {
         let logs: Vec<Log> =
             assembly.lanes.iter().map(|lane| (Arc::clone(&lane.view), Arc::clone(&lane.disk), lane.readers.clone())).collect();
         let healing = assembly.healing.take();
-        let (mut node, led) = Node::start(self.common.config.clone(), assembly)?;
+        let (mut node, told) = Node::start(self.common.config.clone(), assembly)?;
         node.serve()?;
         self.salvage(&node, &logs)?;
         if let Some((mender, harmed)) = healing {
             let lanes = logs.iter().map(|(view, disk, _)| (Arc::clone(view), Arc::clone(disk))).collect();
             heal::start(Heal { harmed, mender, lanes, lender: self.common.lender, healed: Arc::clone(&self.common.healed) })?;
         }
-        self.state = State::Running(Box::new(Running { node, led, logs }));
+        self.state = State::Running(Box::new(Running { node, told, logs }));
         Ok(())
     }
 
@@ -230,8 +239,11 @@ impl PairHost {
         }
         let mut led: Vec<Led> = Vec::with_capacity(lanes);
         while led.len() < lanes {
-            let one = running.led.recv_timeout(LED_MAX);
-            led.push(one.map_err(|_| Failure::new(Reason::Storage, "what was followed was not durable within 30 s; check the disk"))?);
+            match running.told.recv_timeout(LED_MAX) {
+                Ok(Told::Led(one)) => led.push(one),
+                Ok(Told::Failed(text)) => return Err(self.disk_failed(text)),
+                Err(_) => return Err(Failure::new(Reason::Storage, "what was followed was not durable within 30 s; check the disk")),
+            }
         }
         led.sort_unstable_by_key(|led| led.lane);
         let ends: Vec<u64> = led.iter().map(|led| led.next).collect();
@@ -271,6 +283,21 @@ impl PairHost {
         let uncommitted: u64 = running.logs.iter().map(|(view, _, _)| view.positions.uncommitted_bytes.load()).sum();
         let bytes_max = self.common.config.pair.as_ref().map_or(u64::MAX, |pair| pair.uncommitted_bytes_max);
         (uncommitted > bytes_max).then_some(Event::Backlog)
+    }
+
+    /// What the log loop has to say of its disk.
+    fn hear_log_loop(&mut self) -> Option<Event> {
+        let State::Running(running) = &self.state else { return None };
+        let Ok(Told::Failed(text)) = running.told.try_recv() else { return None };
+        self.failed = Some(text);
+        Some(Event::StorageFault)
+    }
+
+    /// The disk has failed before this node leads: written down here, since the machine waits for it to lead.
+    fn disk_failed(&mut self, text: String) -> Failure {
+        let directory = &mut self.ground().directory;
+        directory.state.needs_repair = true;
+        directory.write().err().unwrap_or(Failure::new(Reason::Storage, text))
     }
 
     /// Records committed in this run.
@@ -340,7 +367,7 @@ impl Host for PairHost {
         directory.state.promised_epoch = directory.state.promised_epoch.max(kept.promised);
         directory.state.register_version = kept.register_version;
         directory.state.arbiter = kept.arbiter;
-        directory.state.needs_repair |= kept.needs_repair;
+        directory.state.needs_repair = kept.needs_repair;
         let (kept, tell, wake) = (*kept, self.common.tell.clone(), self.common.wake.clone());
         // Two fdatasyncs on a busy disk take longer than a heartbeat may be late.
         let written = self.ground().directory.write_later(move |written| {
@@ -435,7 +462,10 @@ impl Host for PairHost {
     }
 
     fn halt(&mut self, why: &Halt) {
-        done(Err(explain(why)))
+        // What the machine has ordered to be written down before is waited for.
+        self.ground().directory.finish();
+        let failed = self.failed.take().filter(|_| *why == Halt::StorageFault);
+        done(Err(failed.map_or_else(|| explain(why), |text| Failure::new(Reason::Storage, text))))
     }
 
     fn note(&mut self, note: &Note) {
@@ -466,6 +496,7 @@ impl Host for PairHost {
                 "the primary is not heard, and this node does not lead by itself: an operator is the arbiter. Make sure that the primary does \
                     not run and will not come back as primary; then `headworks pair promote --confirm-fenced NAME` here"
             ),
+            Note::Repaired => tracing::warn!("this node's disk had failed; it is in sync again, and may lead"),
             other => tracing::warn!(note = ?other, "pair"),
         }
     }
@@ -475,7 +506,7 @@ impl Host for PairHost {
     }
 
     fn next(&mut self) -> Option<Event> {
-        self.common.events.try_recv().ok().or_else(|| self.look_at_disk())
+        self.hear_log_loop().or_else(|| self.common.events.try_recv().ok()).or_else(|| self.look_at_disk())
     }
 
     fn show(&mut self, seen: &Seen) {
@@ -489,7 +520,7 @@ impl Host for PairHost {
 
 fn explain(why: &Halt) -> Failure {
     match why {
-        Halt::StorageFault => Failure::new(Reason::Storage, "the disk has failed; this node does not lead again before it is repaired"),
+        Halt::StorageFault => Failure::new(Reason::Storage, "the disk has failed; see docs/runbooks/disk-failed.md"),
         Halt::OtherPair => Failure::new(
             Reason::Config,
             "the register, or the other node, belongs to another pair than this directory; point [arbiter] and [pair] at this pair, or \

@@ -60,8 +60,8 @@ impl Standing {
         }
         // Whom the register means: another disk of the same name has taken the place of one that is gone.
         let meant = match seen.role {
-            Some(Role::Primary(_)) => register.standby.map_or(known.node, |standby| standby.node),
-            _ => register.primary.node,
+            Some(Role::Standby) if register.primary.node != self.me.node => register.primary.node,
+            _ => register.standby.map_or(known.node, |standby| standby.node),
         };
         if meant == known.node && self.hears(seen) {
             let ms = heard_ns_ago(seen) / 1_000_000;
@@ -76,12 +76,17 @@ impl Standing {
             Some(Role::Primary(_)) => {
                 Ok((order, format!("this node goes on without {fenced}: records are committed once they are durable here")))
             }
-            Some(Role::Standby) if seen.needs_repair => Err("this node's disk has failed: it cannot lead".into()),
             Some(Role::Standby) if !self.is_in_sync(seen) => Err(format!(
                 "this node was not in sync with {fenced}: it lacks committed records and cannot lead; start {fenced} again, or see \
                     docs/runbooks/peer-lost.md"
             )),
-            Some(Role::Standby) => Ok((order, format!("this node is to lead alone, in epoch {} or above", register.epoch.0 + 1))),
+            Some(Role::Standby) if register.primary == self.me && !seen.needs_repair => {
+                Err("the register names this node as primary already: it leads once it has looked again".into())
+            }
+            Some(Role::Standby) => {
+                let disk = if seen.needs_repair { ", though its disk has failed: by your word it is good again" } else { "" };
+                Ok((order, format!("this node is to lead alone, in epoch {} or above{disk}", register.epoch.0 + 1)))
+            }
             role => Err(format!("this node is {}", role_name(role))),
         }
     }

@@ -61,7 +61,9 @@ impl Standing {
             warnings.push("the arbiter does not answer: records flow, and no role can change until it does".into());
         }
         if seen.needs_repair {
-            warnings.push("this node's disk has failed: it does not lead until it is repaired".into());
+            warnings.push(format!(
+                "this node's disk has failed: it does not lead until it is in sync with {other} again; see docs/runbooks/disk-failed.md"
+            ));
         }
         if self.awaits_operator(&seen) && matches!(seen.role, Some(Role::Standby)) {
             warnings.push(format!(
