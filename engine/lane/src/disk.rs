@@ -11,8 +11,9 @@ use headworks_io::{AlignedBuffer, DirectFile, Volume, files};
 use headworks_log::{Disk, DiskError, FileNumber};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 /// Ending of a segment's name.
@@ -104,6 +105,17 @@ impl LaneDisk {
     }
 }
 
+/// The sidecar that begins a file, or the file's first bytes if none does. The rest of the space that was set aside is no part of it, and
+/// mostly far longer: it is not read.
+fn sidecar_that_begins(path: &Path) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let mut bytes = Vec::new();
+    (&file).take(sidecar::HEADER_BYTES as u64).read_to_end(&mut bytes)?;
+    let rest = Sidecar::bytes_in(&bytes).map_or(0, |whole| whole - bytes.len());
+    (&file).take(rest as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 impl Disk for LaneDisk {
     type Buffer = AlignedBuffer;
 
@@ -127,13 +139,10 @@ impl Disk for LaneDisk {
 
     fn read_sidecar(&self, file: FileNumber) -> Result<Option<Vec<u8>>, DiskError> {
         let name = LaneDisk::sidecar_name(file);
-        match self.folder.file_path(&name).and_then(std::fs::read) {
-            // The rest of the space that was set aside is no part of it; a blank start is no sidecar yet.
-            Ok(bytes) if bytes.iter().take(sidecar::HEADER_BYTES).all(|byte| *byte == 0) => Ok(None),
-            Ok(mut bytes) => {
-                bytes.truncate(Sidecar::bytes_in(&bytes).unwrap_or(bytes.len()));
-                Ok(Some(bytes))
-            }
+        match self.folder.file_path(&name).and_then(|path| sidecar_that_begins(&path)) {
+            // Space that was set aside: no sidecar yet.
+            Ok(bytes) if bytes.iter().all(|byte| *byte == 0) => Ok(None),
+            Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(explain("read", &name, &error)),
         }
