@@ -454,13 +454,14 @@ pub enum Effect {
         /// Its new end.
         to: End,
     },
-    /// With the log closed: keep what it holds, as far as it is retained, in quarantine, and begin the log anew here; answer
-    /// with [`Event::LaneCut`].
+    /// With the log closed: keep what may be divergent in quarantine, and begin the log anew here; answer with [`Event::LaneCut`].
     Restart {
         /// The lane.
         lane: u32,
         /// Its new end.
         from: End,
+        /// Below this number it holds nothing that the primary had not as well: such blocks need no copy.
+        shared: u64,
     },
     /// Open what is closed, make everything durable, begin this epoch at each lane's end; answer with [`Event::Led`].
     Lead {

@@ -131,6 +131,8 @@ pub enum Verdict {
     Restart {
         /// The primary's oldest block.
         from: End,
+        /// Below this number it held the primary's blocks, by the two histories; 0 where they do not tell.
+        shared: u64,
     },
     /// Go away.
     Refuse(Refusal),

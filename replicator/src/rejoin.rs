@@ -37,15 +37,14 @@ pub struct Lineage<'a> {
 /// carries, none outside of `start` to its end.
 #[must_use]
 pub fn verdict(standby: Lineage<'_>, end: Chain, primary: Lineage<'_>, start: End, chain_at: impl Fn(u64) -> Option<Chain>) -> Verdict {
+    let (shares, point) = (share_an_epoch(standby, primary), common_point(standby, primary).min(standby.end));
+    let restart = Verdict::Restart { from: start, shared: if shares { point } else { 0 } };
     if standby.end < start.sequence {
-        return Verdict::Restart { from: start };
+        return restart;
     }
-    let point = common_point(standby, primary).min(standby.end);
-    let Some(chain) = (point >= start.sequence).then(|| chain_at(point)).flatten() else {
-        return Verdict::Restart { from: start };
-    };
-    if point == start.sequence && point > 0 && !share_an_epoch(standby, primary) && (point < standby.end || chain != end) {
-        return Verdict::Restart { from: start };
+    let Some(chain) = (point >= start.sequence).then(|| chain_at(point)).flatten() else { return restart };
+    if point == start.sequence && point > 0 && !shares && (point < standby.end || chain != end) {
+        return restart;
     }
     if point < standby.end {
         return Verdict::Truncate { to: End { sequence: point, chain } };

@@ -195,7 +195,7 @@ impl Shard {
         match welcome.verdict {
             Verdict::Follow { from } if from == welcome.judged => self.follow(lane, welcome.epoch),
             Verdict::Truncate { to } => self.cut(lane, to, welcome.own),
-            Verdict::Restart { from } => self.restart(lane, from, welcome.register_version),
+            Verdict::Restart { from, shared } => self.restart(lane, from, shared, welcome.register_version),
             Verdict::Follow { .. } | Verdict::Refuse(_) => self.unlink(lane, Close::Unfitting),
         }
     }
@@ -233,7 +233,7 @@ impl Shard {
 
     /// What the lane lacks is gone at the primary: it begins anew, which no member in sync ever has to. That this node is in sync may be
     /// what it believes yet: a primary that knows a newer register may have gone on without it.
-    fn restart(&mut self, lane: u32, from: End, register_version: u64) {
+    fn restart(&mut self, lane: u32, from: End, shared: u64, register_version: u64) {
         let me = self.settings.me;
         if self.tracker.known().is_some_and(|register| register.in_sync(me)) {
             if register_version <= self.tracker.version_max() {
@@ -245,7 +245,9 @@ impl Shard {
         if self.lane(lane).is_open {
             return self.start_over(StartOver::Rejoin);
         }
-        self.order(Effect::Restart { lane, from });
+        // What is committed is in every log that leads.
+        let shared = shared.max(self.lane(lane).committed);
+        self.order(Effect::Restart { lane, from, shared });
     }
 
     pub(crate) fn on_lane_cut(&mut self, lane: u32, end: End) {

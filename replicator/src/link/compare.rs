@@ -130,7 +130,7 @@ impl<D: Disk> Compared<'_, D> {
     /// The lane's own chain at the point that a verdict names; none where it has no such block.
     pub fn chain_of(&mut self, verdict: &Verdict) -> Option<Chain> {
         let point = match verdict {
-            Verdict::Follow { from } | Verdict::Restart { from } => from.sequence,
+            Verdict::Follow { from } | Verdict::Restart { from, .. } => from.sequence,
             Verdict::Truncate { to } => to.sequence,
             Verdict::Refuse(_) => return None,
         };

@@ -128,8 +128,8 @@ pub trait Host {
     /// Cuts a closed lane back, what is cut being kept in quarantine.
     fn cut(&mut self, lane: u32, to: End);
 
-    /// Empties a closed lane, what it held being kept in quarantine; it will begin here.
-    fn restart(&mut self, lane: u32, from: End);
+    /// Empties a closed lane, what it held from `shared` on being kept in quarantine; it will begin here.
+    fn restart(&mut self, lane: u32, from: End, shared: u64);
 
     /// Opens every lane, to follow. The producing end of each ring, and the log loop's wake.
     fn open(&mut self) -> (Vec<Filler>, Wake);

@@ -222,8 +222,8 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
                 self.renew(lane);
                 self.news.push_back(Event::LaneCut { lane, end: to });
             }
-            Effect::Restart { lane, from } => {
-                self.host.restart(lane, from);
+            Effect::Restart { lane, from, shared } => {
+                self.host.restart(lane, from, shared);
                 self.renew(lane);
                 self.news.push_back(Event::LaneCut { lane, end: from });
             }
@@ -368,7 +368,7 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
                 true => self.lanes[lane].compared().verdict(&asking, !is_in_sync),
                 false => Some(Verdict::Refuse(message::Refusal::NotPrimary)),
             };
-            if let Some(Verdict::Restart { from }) = verdict
+            if let Some(Verdict::Restart { from, .. }) = verdict
                 && from.sequence > asking.end.sequence
             {
                 let (end, from) = (asking.end.sequence, from.sequence);

@@ -225,7 +225,7 @@ fn read_verdict(from: &mut Reader<'_>) -> Result<Verdict, Rejected> {
     Ok(match from.u8()? {
         0 => Verdict::Follow { from: from.end()? },
         1 => Verdict::Truncate { to: from.end()? },
-        2 => Verdict::Restart { from: from.end()? },
+        2 => Verdict::Restart { from: from.end()?, shared: from.u64()? },
         3 => {
             let number = from.u8()?;
             Verdict::Refuse(from.limit("refusal", REFUSALS.get(usize::from(number)).copied())?)
@@ -331,7 +331,10 @@ fn write_welcome(welcome: &Welcome<'_>, out: &mut Vec<u8>) {
     match welcome.verdict {
         Verdict::Follow { from } => write_point(0, from, out),
         Verdict::Truncate { to } => write_point(1, to, out),
-        Verdict::Restart { from } => write_point(2, from, out),
+        Verdict::Restart { from, shared } => {
+            write_point(2, from, out);
+            put(out, &[&shared.to_le_bytes()]);
+        }
         Verdict::Refuse(refusal) => {
             let number = REFUSALS.iter().position(|known| *known == refusal).expect("every refusal has a number");
             put(out, &[&[3, u8::try_from(number).expect("six")]]);

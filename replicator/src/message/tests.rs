@@ -29,7 +29,7 @@ fn any_sample() -> impl Strategy<Value = Sample> {
     let verdict = prop_oneof![
         end().prop_map(|from| Verdict::Follow { from }),
         end().prop_map(|to| Verdict::Truncate { to }),
-        end().prop_map(|from| Verdict::Restart { from }),
+        (end(), any::<u64>()).prop_map(|(from, shared)| Verdict::Restart { from, shared }),
         prop::sample::select(refusals.to_vec()).prop_map(Verdict::Refuse),
     ];
     let spans = prop::collection::btree_map(0..=EPOCH_MAX.0, any::<u64>(), 0..20).prop_map(|spans| {

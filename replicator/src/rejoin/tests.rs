@@ -54,7 +54,7 @@ fn judged(standby: &[u32], primary: &[u32], start: u64) -> Verdict {
 #[test]
 fn every_pair_of_logs_gets_its_verdict() {
     let all = logs(5);
-    let mut verdicts = [0u32; 3];
+    let (mut verdicts, mut told) = ([0u32; 3], 0);
     for standby in &all {
         for primary in &all {
             let common = in_common(standby, primary);
@@ -64,25 +64,30 @@ fn every_pair_of_logs_gets_its_verdict() {
                 let end = standby.len() as u64;
                 let point = |sequence| End { sequence, chain: chain(primary, sequence).unwrap() };
                 let untold = start > 0 && common == start && !share_an_epoch(standby, &primary[behind..]);
+                let found = judged(standby, primary, start);
+                let shared = if let Verdict::Restart { shared, .. } = found { shared } else { 0 };
+                assert!(shared <= common, "{shared} of {common} blocks: {standby:?} behind {primary:?} from {start}");
+                told += u32::from(shared > 0);
                 let (row, wanted) = match () {
-                    () if common < start || (untold && common < end) => (0, Verdict::Restart { from: point(start) }),
+                    () if common < start || (untold && common < end) => (0, Verdict::Restart { from: point(start), shared }),
                     () if common < end => (1, Verdict::Truncate { to: point(common) }),
                     () => (2, Verdict::Follow { from: point(end) }),
                 };
                 verdicts[row] += 1;
-                assert_eq!(judged(standby, primary, start), wanted, "{standby:?} behind {primary:?} from {start}");
+                assert_eq!(found, wanted, "{standby:?} behind {primary:?} from {start}");
             }
         }
     }
-    assert!(verdicts.iter().all(|count| *count > 100), "{verdicts:?}");
+    assert!(verdicts.iter().all(|count| *count > 100) && told > 100, "{verdicts:?}, {told} restarts with something shared");
 }
 
 #[test]
 fn a_log_that_parts_before_the_start_of_the_other_begins_anew() {
     // B led epoch 2 and went on; A, which wrote a block of epoch 1 that B never had, comes back when B keeps epoch 3 only.
     let b = [1, 2, 3, 3];
-    assert_eq!(judged(&[1, 1], &b, 2), Verdict::Restart { from: End { sequence: 2, chain: chain(&b, 2).unwrap() } });
-    assert_eq!(judged(&[1, 1, 1], &b, 2), Verdict::Restart { from: End { sequence: 2, chain: chain(&b, 2).unwrap() } });
+    let restart = Verdict::Restart { from: End { sequence: 2, chain: chain(&b, 2).unwrap() }, shared: 0 };
+    assert_eq!(judged(&[1, 1], &b, 2), restart);
+    assert_eq!(judged(&[1, 1, 1], &b, 2), restart);
 }
 
 #[test]

@@ -37,37 +37,52 @@ struct Split {
     position: u64,
     /// Positions of the heads that go.
     heads: Vec<u64>,
-    records: u64,
+    /// What of them is to be kept.
+    kept: Option<Kept>,
     end_position: u64,
 }
 
-/// Cuts the lane's log so that `to` is its next block. The lane has been recovered and is closed; recover it again afterwards.
+/// Blocks that need a copy.
+struct Kept {
+    position: u64,
+    blocks: u64,
+    records: u64,
+}
+
+/// Cuts the lane's log so that `to` is its next block. The lane has been recovered and is closed; recover it again afterwards. Blocks
+/// below `shared` the other log has, or had and gave back: they go without a copy.
 ///
 /// # Errors
-/// What goes could not be kept in quarantine, or a write failed. Nothing is cut that has no durable copy.
-pub fn truncate<D: Disk>(disk: &mut D, rules: &Rules, to: Sequence) -> Result<Cut, DiskError> {
+/// What goes could not be kept in quarantine, or a write failed. Nothing is cut from `shared` on that has no durable copy.
+pub fn truncate<D: Disk>(disk: &mut D, rules: &Rules, to: Sequence, shared: Sequence) -> Result<Cut, DiskError> {
     let all = candidates(disk, rules.lane, rules.segment_bytes)?.kept;
     // What lies below the segment in which the cut is stays as it is and is not read: a long log is cut as fast as a short one.
     let kept = &all[all.partition_point(|candidate| candidate.id.base_sequence < to).saturating_sub(1)..];
     let mut cut = Cut::default();
-    let splits: Vec<Split> = kept.iter().map(|candidate| split(disk, candidate, to)).collect();
-    for (candidate, split) in kept.iter().zip(&splits).filter(|(_, split)| !split.heads.is_empty()) {
-        let prefix = format!("divergent-from-{to}-");
-        cut.copies.push(keep_bytes(disk, candidate, &prefix, split.position, split.end_position)?);
-        cut.blocks += split.heads.len() as u64;
-        cut.records += split.records;
+    let from = shared.max(to);
+    // A segment that goes whole and ends at or below `from` needs no look inside.
+    let ends_before = |next: Option<&Candidate>| next.is_some_and(|next| next.id.base_sequence <= from);
+    let needs_look = |place: usize, candidate: &Candidate| candidate.id.base_sequence < to || !ends_before(kept.get(place + 1));
+    let splits: Vec<Option<Split>> =
+        (0..).zip(kept).map(|(place, candidate)| needs_look(place, candidate).then(|| split(disk, candidate, to, from))).collect();
+    for (candidate, split) in kept.iter().zip(&splits) {
+        let Some((split, divergent)) = split.as_ref().and_then(|split| Some((split, split.kept.as_ref()?))) else { continue };
+        let prefix = format!("divergent-from-{from}-");
+        cut.copies.push(keep_bytes(disk, candidate, &prefix, divergent.position, split.end_position)?);
+        cut.blocks += divergent.blocks;
+        cut.records += divergent.records;
     }
     for (candidate, split) in kept.iter().zip(&splits).rev() {
-        if candidate.id.base_sequence >= to {
-            blank(disk, candidate.file)?;
-        } else if !split.heads.is_empty() {
-            end_at(disk, candidate, split, to)?;
+        match split {
+            _ if candidate.id.base_sequence >= to => blank(disk, candidate.file)?,
+            Some(split) if !split.heads.is_empty() => end_at(disk, candidate, split, to)?,
+            _ => {}
         }
     }
     Ok(cut)
 }
 
-fn split<D: Disk>(disk: &D, candidate: &Candidate, to: Sequence) -> Split {
+fn split<D: Disk>(disk: &D, candidate: &Candidate, to: Sequence, from: Sequence) -> Split {
     let id = &candidate.id;
     let start = DATA_FROM as u64;
     let mut found = Split {
@@ -76,7 +91,7 @@ fn split<D: Disk>(disk: &D, candidate: &Candidate, to: Sequence) -> Split {
         counters: [0; COUNTERS],
         position: start,
         heads: Vec::new(),
-        records: 0,
+        kept: None,
         end_position: start,
     };
     let end = candidate.sidecar.as_ref().map_or(id.segment_bytes, |sidecar| sidecar.end_position);
@@ -96,7 +111,11 @@ fn split<D: Disk>(disk: &D, candidate: &Candidate, to: Sequence) -> Split {
             }
         } else {
             found.heads.push(position);
-            found.records += u64::from(head.header().records.get());
+            if head.sequence() >= from {
+                let kept = found.kept.get_or_insert(Kept { position, blocks: 0, records: 0 });
+                kept.blocks += 1;
+                kept.records += u64::from(head.header().records.get());
+            }
         }
         found.end_position = behind;
         position = behind;

@@ -242,7 +242,7 @@ fn a_divergent_tail_is_kept_in_quarantine_and_cut_at_every_place() {
     for to in [1, 2, 30, 31, 32, 33, 60, 70] {
         let mut disk = primary.disk.clone();
         recover(&mut disk, &rules()).expect("read");
-        let cut = truncate(&mut disk, &rules(), Sequence(to)).expect("cut");
+        let cut = truncate(&mut disk, &rules(), Sequence(to), Sequence(0)).expect("cut");
         let end = primary.log.durable();
         assert_eq!(cut.blocks, end - to, "cut at {to}");
         let kept: usize = cut.copies.iter().map(|name| disk.quarantined[name].len()).sum();
@@ -253,6 +253,22 @@ fn a_divergent_tail_is_kept_in_quarantine_and_cut_at_every_place() {
         assert_eq!(second.log.durable(), to, "and again behind a reopened segment");
         let mut disk = second.disk;
         assert_eq!(recover(&mut disk, &rules()).expect("read").next, to, "whose sidecar is gone");
+    }
+}
+
+#[test]
+fn a_log_that_begins_anew_keeps_what_may_be_divergent_and_nothing_else() {
+    let mut primary = Rig::new();
+    primary.fill(70);
+    let end = primary.log.durable();
+    for shared in [0, 1, 31, 32, 33, 60, end] {
+        let mut disk = primary.disk.clone();
+        recover(&mut disk, &rules()).expect("read");
+        let cut = truncate(&mut disk, &rules(), Sequence(0), Sequence(shared)).expect("cut");
+        assert_eq!(cut.blocks, end - shared, "shared below {shared}");
+        let kept: usize = cut.copies.iter().map(|name| disk.quarantined[name].len()).sum();
+        assert_eq!(kept as u64, (end - shared) * u64::from(BLOCK_BYTES), "bytes in quarantine of what is shared below {shared}");
+        assert_eq!(recover(&mut disk, &rules()).expect("read").next, 0, "shared below {shared}");
     }
 }
 
@@ -347,7 +363,7 @@ fn a_cut_reads_no_segment_before_the_one_that_it_is_in() {
     let files = primary.disk.files.len() as u64;
     let mut disk = Counting(primary.disk.clone(), AtomicUsize::new(0));
     let end = primary.log.durable();
-    assert_eq!(truncate(&mut disk, &rules(), Sequence(end - 1)).expect("a directory in memory").blocks, 1);
+    assert_eq!(truncate(&mut disk, &rules(), Sequence(end - 1), Sequence(0)).expect("a directory in memory").blocks, 1);
     let read = disk.1.load(Ordering::Relaxed) as u64;
     let starts = files * headworks_format::segment::DATA_FROM as u64;
     assert!(files > 5 && read < starts + 2 * SEGMENT_BYTES, "{read} B: {files} files begin with {starts} B");

@@ -451,14 +451,15 @@ fn rule_14_a_blank_register_is_not_begun_anew_by_who_has_seen_one() {
 
 #[test]
 fn rule_14_a_member_in_sync_never_begins_its_log_anew() {
-    let restart = |in_sync: Option<Member>| {
+    let restart = |in_sync: Option<Member>, shared: u64| {
         let mut rig = Rig::with(settings(), KEPT);
         rig.start(register(7, 4, PEER, in_sync));
         rig.tell(Event::LinkUp { lane: 0 });
-        rig.tell(welcome(0, 4, Verdict::Restart { from: end(9) }, None)).last().copied()
+        rig.tell(welcome(0, 4, Verdict::Restart { from: end(9), shared }, None)).last().copied()
     };
-    assert_eq!(restart(Some(ME)), Some(Effect::Halt(Halt::RestartInSync { lane: 0 })));
-    assert_eq!(restart(None), Some(Effect::Restart { lane: 0, from: end(9) }), "a learner does, as ordered");
+    assert_eq!(restart(Some(ME), 0), Some(Effect::Halt(Halt::RestartInSync { lane: 0 })));
+    assert_eq!(restart(None, 3), Some(Effect::Restart { lane: 0, from: end(9), shared: 3 }), "a learner does, as ordered");
+    assert_eq!(restart(None, 0), Some(Effect::Restart { lane: 0, from: end(9), shared: 2 }), "what is committed is shared");
 }
 
 #[test]
@@ -466,13 +467,13 @@ fn rule_14_who_was_left_behind_learns_it_from_the_register_before_it_begins_anew
     let mut rig = Rig::with(settings(), KEPT);
     rig.start(register(7, 4, PEER, Some(ME)));
     rig.tell(Event::LinkUp { lane: 0 });
-    let mut restart = welcome(0, 4, Verdict::Restart { from: end(9) }, None);
+    let mut restart = welcome(0, 4, Verdict::Restart { from: end(9), shared: 3 }, None);
     if let Event::Welcome { register_version, .. } = &mut restart {
         *register_version = 8;
     }
     assert_eq!(rig.tell(restart), [Effect::Read, Effect::CloseLink { lane: 0, why: Close::Refused }], "the primary knows a newer register");
     rig.tell(found(register(8, 4, PEER, None)));
     rig.tell(Event::LinkUp { lane: 0 });
-    let again = rig.tell(welcome(0, 4, Verdict::Restart { from: end(9) }, None));
-    assert_eq!(again, [Effect::Restart { lane: 0, from: end(9) }]);
+    let again = rig.tell(welcome(0, 4, Verdict::Restart { from: end(9), shared: 3 }, None));
+    assert_eq!(again, [Effect::Restart { lane: 0, from: end(9), shared: 3 }]);
 }

@@ -16,7 +16,7 @@ fn any_verdict() -> impl Strategy<Value = Verdict> {
     prop_oneof![
         Just(Verdict::Follow { from: end(3) }),
         (0..5u64).prop_map(|at| Verdict::Truncate { to: end(at) }),
-        (0..9u64).prop_map(|at| Verdict::Restart { from: end(at) }),
+        (0..9u64, 0..9u64).prop_map(|(at, shared)| Verdict::Restart { from: end(at), shared }),
         Just(Verdict::Refuse(Refusal::NotPrimary)),
     ]
 }

@@ -49,23 +49,25 @@ impl Ground {
         })
     }
 
-    /// Cuts a closed lane's log back; what is cut stands in quarantine, durably, before it goes.
+    /// Cuts a closed lane's log back; what is cut from `shared` on stands in quarantine, durably, before it goes.
     ///
     /// # Errors
     /// It could not be kept, or the disk failed.
-    pub fn cut(&self, config: &Config, lane: &mut LaneParts, to: End) -> Result<(), Failure> {
+    pub fn cut(&self, config: &Config, lane: &mut LaneParts, to: End, shared: u64) -> Result<(), Failure> {
         let setup = self.setup(config, Part::Primary);
         let rules = Rules { lane: lane.lane, segment_bytes: setup.segment_bytes, window_bytes: setup.window_bytes(), alone: false };
-        let cut = truncate(&mut lane.disk, &rules, Sequence(to.sequence))
+        let cut = truncate(&mut lane.disk, &rules, Sequence(to.sequence), Sequence(shared))
             .map_err(|error| Failure::new(Reason::Storage, format!("lane {}: {error}", lane.lane)))?;
-        tracing::error!(
-            lane = lane.lane.0,
-            to = to.sequence,
-            blocks = cut.blocks,
-            records = cut.records,
-            copies = ?cut.copies,
-            "divergent tail: cut from the log, kept in quarantine; no committed record is among them"
-        );
+        if cut.blocks > 0 {
+            tracing::error!(
+                lane = lane.lane.0,
+                from = shared,
+                blocks = cut.blocks,
+                records = cut.records,
+                copies = ?cut.copies,
+                "divergent tail: cut from the log, kept in quarantine; no record that is known to be committed is among them"
+            );
+        }
         *lane = open_lane(&self.volume, lane.lane, &setup)?;
         if lane.recovered.next != to.sequence {
             let text = format!("lane {} was to end at block {} and ends at {}", lane.lane, to.sequence, lane.recovered.next);
@@ -90,15 +92,17 @@ impl Ground {
         Ok(healed)
     }
 
-    /// Empties a closed lane and lets it begin behind what it had; what it held stands in quarantine.
+    /// Empties a closed lane and lets it begin behind what it had; what it held from `shared` on stands in quarantine. Below that the
+    /// primary had the same, and gave it back: were it kept, its packets would be taken for some that are nowhere, and stored again.
     ///
     /// # Errors
     /// As [`Ground::cut`].
-    pub fn restart(&self, config: &Config, lane: &mut LaneParts, from: End) -> Result<(), Failure> {
-        if lane.recovered.next > 0 {
-            self.cut(config, lane, End::BLANK)?;
+    pub fn restart(&self, config: &Config, lane: &mut LaneParts, from: End, shared: u64) -> Result<(), Failure> {
+        let held = lane.recovered.next;
+        if held > 0 {
+            self.cut(config, lane, End::BLANK, shared)?;
         }
-        tracing::warn!(lane = lane.lane.0, from = from.sequence, "begins anew where the primary's log begins");
+        tracing::warn!(lane = lane.lane.0, held, from = from.sequence, "begins anew where the primary's log begins");
         (lane.recovered.next, lane.recovered.chain) = (from.sequence, from.chain);
         lane.recovered.committed = from.sequence;
         Ok(())

@@ -1,6 +1,8 @@
 //! What a pair must live through.
 
 use crate::harness::alone;
+use crate::harness::http::Status;
+use crate::harness::loadgen::{self, Load};
 use crate::rig::{Pair, Stand};
 use nix::sys::signal::Signal;
 
@@ -69,4 +71,34 @@ fn a_standby_with_a_new_disk_is_in_sync_again() {
     pair.begin(1);
     assert_eq!(pair.in_sync(), before, "nothing but the standby's disk is new");
     pair.judge(load);
+}
+
+#[test]
+fn who_was_left_behind_begins_anew_and_nothing_is_stored_twice() {
+    const BEFORE: u64 = 5_000;
+    const BEHIND: u64 = 50_000;
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let send = |pair: &mut Pair, packets: u64| {
+        let load = Load { rate: "20k", size: 1400, sources: 1, gso: false, until: ["--count", &packets.to_string()] };
+        loadgen::send(pair.node(0), &load, &folder.path().join(format!("{packets}.json")));
+    };
+    let mut pair = Pair::start_with(&["log.retention.size=32MiB"]);
+    let before = pair.in_sync();
+    send(&mut pair, BEFORE);
+    pair.kill(1);
+    pair.await_stand("the primary is alone", 0, |stand| stand == Stand::Leads(before.1, false));
+    send(&mut pair, BEHIND);
+    pair.until(0, "what the standby lacks is given back", |status| {
+        let offsets = Status(status.clone()).offsets("events");
+        offsets.iter().map(|(_, start, _)| *start).sum::<i64>() > BEFORE.cast_signed()
+    });
+    let stored = pair.node(0).settled(BEFORE + BEHIND).durable();
+    pair.begin(1);
+    assert_eq!(pair.in_sync(), before, "nothing but the standby was away");
+    assert!(pair.said(1).contains("begins anew where the primary's log begins"), "{}", pair.said(1));
+    // What is kept there is offered to whoever leads, as packets that are nowhere.
+    assert_eq!(pair.quarantined(1), [""; 0], "what it held was committed, and given back by the primary");
+    let ends = pair.node(0).status().offsets("events").iter().map(|(_, _, end)| end.cast_unsigned()).sum::<u64>();
+    assert_eq!(ends, stored);
 }

@@ -44,16 +44,24 @@ struct Place {
 pub struct Pair {
     places: [Place; 2],
     witness: Option<Node>,
+    /// Settings of both, beyond what makes them a pair.
+    more: Vec<String>,
     folder: TempDir,
 }
 
 impl Pair {
     /// A new pair, once it is in sync: the first node leads.
     pub fn start() -> Pair {
+        Pair::start_with(&[])
+    }
+
+    /// The same with more settings.
+    pub fn start_with(more: &[&str]) -> Pair {
+        let more = more.iter().copied().map(str::to_owned).collect();
         let folder = tempfile::tempdir().expect("a temporary directory");
         let data = folder.path().join("witness");
         let witness = Node::start_by(command(["witness", "--data", &text_of(&data), "--listen", "127.0.0.1:0"]), &data);
-        let mut pair = Pair { places: places(&folder), witness: Some(witness), folder };
+        let mut pair = Pair { places: places(&folder), witness: Some(witness), more, folder };
         pair.begin(0);
         wait::until("the first node leads", || match pair.stand(0) {
             Stand::Leads(..) => Ok(()),
@@ -67,7 +75,7 @@ impl Pair {
     /// A new pair whose arbiter is its operator, once it is in sync: the two found it together, and the first by name leads.
     pub fn start_by_hand() -> Pair {
         let folder = tempfile::tempdir().expect("a temporary directory");
-        let mut pair = Pair { places: places(&folder), witness: None, folder };
+        let mut pair = Pair { places: places(&folder), witness: None, more: Vec::new(), folder };
         pair.begin_both();
         assert_eq!(pair.in_sync().0, 0, "whose name sorts first leads");
         pair
@@ -97,7 +105,7 @@ impl Pair {
         settings.push(format!("kafka.address={}", own.kafka));
         // A port of the kernel's choice that is opened only when the node leads could be another socket's by then.
         settings.extend(["udp", "tcp"].map(|name| format!("listener.{name}.address={}", lasting_address())));
-        let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+        let settings: Vec<&str> = settings.iter().chain(&self.more).map(String::as_str).collect();
         let said_before = std::fs::read(log_beside(&own.data)).map_or(0, |said| said.len());
         (Node::start(&own.data, &settings), said_before)
     }
@@ -147,6 +155,12 @@ impl Pair {
     pub fn wipe(&self, at: usize) {
         assert!(self.places[at].node.is_none(), "{} runs", self.places[at].name);
         std::fs::remove_dir_all(&self.places[at].data).expect("a directory of a node that is gone");
+    }
+
+    /// Names of what a node keeps in quarantine.
+    pub fn quarantined(&self, at: usize) -> Vec<String> {
+        let kept = std::fs::read_dir(self.places[at].data.join("quarantine")).expect("a directory of a node");
+        kept.map(|entry| entry.expect("as before").file_name().to_string_lossy().into_owned()).collect()
     }
 
     /// Turns bytes over in each page of the middle third of what stands in the first segment of each lane of a node, as a bad disk

@@ -71,7 +71,7 @@ impl World {
             // Opened for want of a primary: what is open is not cut.
             Effect::Cut { .. } | Effect::Restart { .. } if process.is_open => self.start_over(node, StartOver::Rejoin),
             Effect::Cut { lane, to } => return self.cut(node, lane, to),
-            Effect::Restart { lane, from } => return self.restart(node, lane, from),
+            Effect::Restart { lane, from, shared } => return self.restart(node, lane, from, shared),
             Effect::Lead { epoch } => return self.lead(node, epoch),
             Effect::Serve { epoch } => (process.led, process.serves, process.has_stopped) = (Some(epoch), true, false),
             Effect::StopServing => process.stop_serving(),
@@ -163,17 +163,19 @@ impl World {
             })?;
         }
         self.counts.cuts += 1;
-        match self.cut_lane(node, at, to.sequence)? {
+        match self.cut_lane(node, at, to.sequence, to.sequence)? {
             Some(()) => self.lane_cut(node, lane, to),
             None => Ok(()),
         }
     }
 
-    fn restart(&mut self, node: usize, lane: u32, from: End) -> Result<(), Breach> {
+    fn restart(&mut self, node: usize, lane: u32, from: End, shared: u64) -> Result<(), Breach> {
         let Some(process) = &self.nodes[node].process else { return Ok(()) };
         let at = lane as usize;
         self.counts.restarts += 1;
-        if process.lanes[at].end.sequence > 0 && self.cut_lane(node, at, 0)?.is_none() {
+        // Also for who dies in the middle: the next start finds less than there was.
+        self.nodes[node].shared[at] = shared;
+        if process.lanes[at].end.sequence > 0 && self.cut_lane(node, at, 0, shared)?.is_none() {
             return Ok(());
         }
         let Some(process) = &mut self.nodes[node].process else { return Ok(()) };
@@ -182,16 +184,16 @@ impl World {
         lane_at.recovered.committed = from.sequence;
         let recovered = std::mem::take(&mut lane_at.recovered);
         lane_at.renew(recovered);
-        self.nodes[node].starts[at] = from.sequence;
+        (self.nodes[node].starts[at], self.nodes[node].shared[at]) = (from.sequence, 0);
         self.lane_cut(node, lane, from)
     }
 
-    /// Cuts a closed lane and recovers it again; none when the power went meanwhile.
-    fn cut_lane(&mut self, node: usize, lane: usize, to: u64) -> Result<Option<()>, Breach> {
+    /// Cuts a closed lane and recovers it again; none when the power went meanwhile. From `shared` on what goes is kept.
+    fn cut_lane(&mut self, node: usize, lane: usize, to: u64, shared: u64) -> Result<Option<()>, Breach> {
         let mut disk = self.nodes[node].storage.lanes[lane].clone();
         self.arm(&disk);
         let rules = self.rules(lane, false);
-        let done = truncate(&mut disk, &rules, Sequence(to)).and_then(|_| recover(&mut disk, &rules));
+        let done = truncate(&mut disk, &rules, Sequence(to), Sequence(shared)).and_then(|_| recover(&mut disk, &rules));
         disk.with(|disk| disk.fuse = None);
         let recovered = match done {
             Ok(recovered) => recovered,

@@ -45,6 +45,8 @@ pub struct Node {
     pub kept_ns: u64,
     /// The first block that each lane keeps, as far as it was seen.
     pub starts: Vec<u64>,
+    /// Below which block each lane, which is to begin anew, holds nothing that is not in the other node's log as well.
+    pub shared: Vec<u64>,
     /// Highest epoch in which this disk's node has answered anybody.
     pub answered: Epoch,
     /// Whether it lost power, and so tells nobody that it is gone.
@@ -71,6 +73,7 @@ impl Node {
             held: Vec::new(),
             kept_ns: 0,
             starts: vec![0; lanes],
+            shared: vec![0; lanes],
             answered: Epoch(0),
             is_silent: false,
             stays_down: false,
@@ -90,6 +93,7 @@ impl Node {
     /// Another disk is in its place.
     pub fn replace_disk(&mut self, storage: Storage) {
         self.starts.fill(0);
+        self.shared.fill(0);
         self.answered = Epoch(0);
         self.member.incarnation += 1;
         self.storage = storage;

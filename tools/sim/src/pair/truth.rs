@@ -203,7 +203,8 @@ impl Truth {
         self.durable[node][lane].insert(sequence, chain);
     }
 
-    /// A node's log is what it was found to be, after a start or a cut: what was durable is there, or in quarantine.
+    /// A node's log is what it was found to be, after a start or a cut: what was durable is there, or in quarantine, or, below `shared`,
+    /// is committed or in the other node's log as well.
     ///
     /// # Errors
     /// It is nowhere.
@@ -212,11 +213,13 @@ impl Truth {
         (node, lane): (usize, usize),
         found: &BTreeMap<u64, Chain>,
         start: u64,
+        shared: u64,
         is_kept: impl Fn(&[u8]) -> bool,
     ) -> Result<(), Breach> {
         let before = std::mem::replace(&mut self.durable[node][lane], found.clone());
         for (sequence, chain) in before.range(start..).filter(|(sequence, chain)| found.get(sequence) != Some(*chain)) {
-            let kept = self.blocks.get(&chain.0).is_some_and(|bytes| is_kept(bytes));
+            let elsewhere = self.committed[lane].get(sequence) == Some(chain) || self.durable[1 - node][lane].get(sequence) == Some(chain);
+            let kept = (*sequence < shared && elsewhere) || self.blocks.get(&chain.0).is_some_and(|bytes| is_kept(bytes));
             check("what was durable is in the log or in quarantine", kept || self.rots, || {
                 format!("block {sequence} of lane {lane} of node {node} is nowhere")
             })?;

@@ -287,9 +287,9 @@ impl World {
         }
     }
 
-    /// A lane is what was found on its disk: what was durable is there, or in quarantine.
+    /// A lane is what was found on its disk: what was durable is there, or in quarantine, or is the other log's as well.
     pub(super) fn find(&mut self, node: usize, lane: usize) -> Result<(), Breach> {
-        let start = self.nodes[node].starts[lane];
+        let (start, shared) = (self.nodes[node].starts[lane], self.nodes[node].shared[lane]);
         let Some(process) = &mut self.nodes[node].process else { return Ok(()) };
         let at = &mut process.lanes[lane];
         let mut found = BTreeMap::new();
@@ -301,7 +301,7 @@ impl World {
         at.chains.clone_from(&found);
         let disk = at.disk.clone();
         let is_kept = |bytes: &[u8]| disk.with(|disk| crate::restart::is_kept(disk, bytes));
-        self.truth.finds((node, lane), &found, start, is_kept)
+        self.truth.finds((node, lane), &found, start, shared, is_kept)
     }
 
     /// A node's process ends. `power`: its system with it. `waits`: whoever starts next waits for its writes.

@@ -382,13 +382,13 @@ impl Host for PairHost {
     fn cut(&mut self, lane: u32, to: End) {
         let config = self.common.config.clone();
         let closed = self.closed();
-        done(closed.ground.cut(&config, &mut closed.opened[lane as usize], to));
+        done(closed.ground.cut(&config, &mut closed.opened[lane as usize], to, to.sequence));
     }
 
-    fn restart(&mut self, lane: u32, from: End) {
+    fn restart(&mut self, lane: u32, from: End, shared: u64) {
         let config = self.common.config.clone();
         let closed = self.closed();
-        done(closed.ground.restart(&config, &mut closed.opened[lane as usize], from));
+        done(closed.ground.restart(&config, &mut closed.opened[lane as usize], from, shared));
     }
 
     fn open(&mut self) -> (Vec<Filler>, Wake) {
