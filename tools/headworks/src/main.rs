@@ -13,6 +13,7 @@ mod node;
 mod offline;
 mod pair;
 mod status;
+mod stdout;
 mod verify;
 mod witness;
 
@@ -62,12 +63,12 @@ fn answer(positive: bool) -> ExitCode {
 }
 
 fn print_version(verbose: bool) {
-    println!("headworks {}", env!("CARGO_PKG_VERSION"));
+    stdout::say!("headworks {}", env!("CARGO_PKG_VERSION"));
     if verbose {
-        println!("block format {}", headworks_format::block::VERSION);
-        println!("segment format {}", headworks_format::segment::VERSION);
-        println!("superblock format {}", headworks_format::superblock::VERSION);
-        println!("witness format {}", headworks_format::witness::VERSION);
+        stdout::say!("block format {}", headworks_format::block::VERSION);
+        stdout::say!("segment format {}", headworks_format::segment::VERSION);
+        stdout::say!("superblock format {}", headworks_format::superblock::VERSION);
+        stdout::say!("witness format {}", headworks_format::witness::VERSION);
     }
 }
 

@@ -10,6 +10,7 @@ use crate::args::{OrderArgs, Output, PairCommand, StatusArgs};
 use crate::client;
 use crate::node::{Failure, token};
 use crate::status::{array, word};
+use crate::stdout::say;
 use headworks_io::fatal::Reason;
 use serde_json::{Value, json};
 use std::thread;
@@ -36,18 +37,12 @@ pub fn run(command: &PairCommand) -> Result<bool, Failure> {
 fn status(args: &StatusArgs) -> Result<bool, Failure> {
     let status = client::get(args.http, "/api/v1/status")?;
     match args.output {
-        Output::Json => println!("{}", json!({"role": status["role"], "pair": status["pair"], "peers": status["peers"]})),
-        Output::Text if status["pair"].is_null() => println!("node {} is a single node", word(&status["node"])),
+        Output::Json => say!("{}", json!({"role": status["role"], "pair": status["pair"], "peers": status["peers"]})),
+        Output::Text if status["pair"].is_null() => say!("node {} is a single node", word(&status["node"])),
         Output::Text => {
-            println!(
-                "node {}  role {}  epoch {}  ready {}",
-                word(&status["node"]),
-                word(&status["role"]),
-                status["epoch"],
-                status["ready"]
-            );
+            say!("node {}  role {}  epoch {}  ready {}", word(&status["node"]), word(&status["role"]), status["epoch"], status["ready"]);
             print(&status);
-            array(&status, "warnings").iter().for_each(|warning| println!("  warning: {}", word(warning)));
+            array(&status, "warnings").iter().for_each(|warning| say!("  warning: {}", word(warning)));
         }
     }
     let is_whole = array(&status, "peers").iter().any(|peer| peer["in_sync"] == true && peer["connected"] == true);
@@ -62,10 +57,10 @@ pub fn print(status: &Value) {
     }
     let register = &pair["register"];
     if register.is_null() {
-        println!("  register  not seen yet");
+        say!("  register  not seen yet");
     } else {
         let in_sync: Vec<String> = array(register, "in_sync").iter().map(word).collect();
-        println!(
+        say!(
             "  register  version {}  epoch {}  primary {}  in sync {}  mode {}",
             register["version"],
             register["epoch"],
@@ -77,9 +72,9 @@ pub fn print(status: &Value) {
     let arbiter = &pair["arbiter"];
     let answers = if arbiter["reachable"] == true { "answers" } else { "does not answer" };
     let frozen = arbiter["frozen"].as_str().map_or_else(String::new, |why| format!("  FROZEN: {why}"));
-    println!("  arbiter  {} {answers}{frozen}", word(&arbiter["kind"]));
+    say!("  arbiter  {} {answers}{frozen}", word(&arbiter["kind"]));
     for peer in array(status, "peers") {
-        println!(
+        say!(
             "  peer {}  kafka {}  {}  {}  behind {} bytes, {:.3} s",
             word(&peer["name"]),
             word(&peer["address"]),
@@ -90,7 +85,7 @@ pub fn print(status: &Value) {
         );
     }
     let silence = |key: &str| pair["silence"][key].as_f64().unwrap_or(0.0) * 1e3;
-    println!(
+    say!(
         "  level {}  solo records {}  uncommitted {} bytes  longest silence {:.1} of {:.0} ms  links rejected {}",
         pair["level"].as_str().unwrap_or("-"),
         pair["solo_records"],
@@ -111,7 +106,7 @@ fn order(args: &OrderArgs, act: &str, body: &Value) -> Result<bool, Failure> {
     })?;
     let (code, answer) = client::post(args.http, &format!("/api/v1/pair/{act}"), &token, &body.to_string())?;
     let accepted = answer["accepted"] == true;
-    println!(
+    say!(
         "{}{}",
         if accepted { "" } else { "refused: " },
         answer["says"].as_str().map_or_else(|| format!("code {code}"), ToOwned::to_owned)
@@ -131,7 +126,7 @@ fn switchover(args: &OrderArgs) -> Result<bool, Failure> {
         let now = client::try_get(args.http, "/api/v1/status").unwrap_or(Value::Null);
         let register = &now["pair"]["register"];
         if register["primary"].is_string() && register["primary"] != led["primary"] {
-            println!(
+            say!(
                 "{} leads in epoch {} (before: {} in epoch {}); this node said so {} ms after the order",
                 word(&register["primary"]),
                 register["epoch"],
@@ -142,14 +137,11 @@ fn switchover(args: &OrderArgs) -> Result<bool, Failure> {
             return Ok(true);
         }
         if now["role"] == "primary" && register["epoch"].as_u64() > led["epoch"].as_u64() {
-            println!("taken back: the other node did not take over in time, and this node leads in epoch {}", register["epoch"]);
+            say!("taken back: the other node did not take over in time, and this node leads in epoch {}", register["epoch"]);
             return Ok(false);
         }
         thread::park_timeout(LOOK);
     }
-    println!(
-        "not seen within {} s that the other node leads; `headworks pair status` at both nodes says who does",
-        SWITCHOVER_MAX.as_secs()
-    );
+    say!("not seen within {} s that the other node leads; `headworks pair status` at both nodes says who does", SWITCHOVER_MAX.as_secs());
     Ok(false)
 }

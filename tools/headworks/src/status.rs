@@ -2,6 +2,7 @@
 
 use crate::args::Output;
 use crate::node::Failure;
+use crate::stdout::say;
 use crate::{client, pair};
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -15,14 +16,14 @@ pub fn run(address: SocketAddr, output: Output) -> Result<bool, Failure> {
     let ledger = client::get(address, "/api/v1/ledger")?;
     let ready = status["ready"].as_bool().unwrap_or(false);
     match output {
-        Output::Json => println!("{}", serde_json::json!({"status": status, "ledger": ledger})),
+        Output::Json => say!("{}", serde_json::json!({"status": status, "ledger": ledger})),
         Output::Text => print_text(&status, &ledger),
     }
     Ok(ready)
 }
 
 fn print_text(status: &Value, ledger: &Value) {
-    println!(
+    say!(
         "node {}  role {}  epoch {}  ready {}  up {} s  version {}",
         word(&status["node"]),
         word(&status["role"]),
@@ -33,10 +34,10 @@ fn print_text(status: &Value, ledger: &Value) {
     );
     pair::print(status);
     for listener in array(status, "listeners") {
-        println!("  {:<8} {:<6} {}", word(&listener["name"]), word(&listener["kind"]), word(&listener["address"]));
+        say!("  {:<8} {:<6} {}", word(&listener["name"]), word(&listener["kind"]), word(&listener["address"]));
     }
     for lane in array(status, "lanes") {
-        println!(
+        say!(
             "  lane {}  submitted {}  written {}  durable {}  committed {}  ring {:.0} %",
             lane["lane"],
             lane["submitted"],
@@ -48,7 +49,7 @@ fn print_text(status: &Value, ledger: &Value) {
     }
     for stream in array(status, "streams") {
         for partition in array(stream, "partitions") {
-            println!(
+            say!(
                 "  {}/{}  offsets {} to {}",
                 word(&stream["name"]),
                 partition["partition"],
@@ -58,7 +59,7 @@ fn print_text(status: &Value, ledger: &Value) {
         }
     }
     for listener in array(ledger, "listeners") {
-        println!(
+        say!(
             "  {:<8} lane {}  arrived {}  dropped {}  received {}  admitted {}  shed {}  pending {}{}",
             word(&listener["name"]),
             listener["lane"],
@@ -72,18 +73,24 @@ fn print_text(status: &Value, ledger: &Value) {
         );
     }
     for lane in array(ledger, "lanes") {
-        println!(
+        say!(
             "  lane {}  records admitted {}  durable {}  in flight {}",
-            lane["lane"], lane["admitted"], lane["durable"], lane["in_flight"]
+            lane["lane"],
+            lane["admitted"],
+            lane["durable"],
+            lane["in_flight"]
         );
     }
-    println!("  imbalance {}", ledger["imbalance"]);
+    say!("  imbalance {}", ledger["imbalance"]);
     let (quarantine, holes) = (&status["quarantine"], &status["holes"]);
-    println!(
+    say!(
         "  quarantine {} files  {} bytes  holes {} pending  {} lost",
-        quarantine["files"], quarantine["bytes"], holes["pending"], holes["lost"]
+        quarantine["files"],
+        quarantine["bytes"],
+        holes["pending"],
+        holes["lost"]
     );
-    array(status, "warnings").iter().for_each(|warning| println!("  warning: {}", word(warning)));
+    array(status, "warnings").iter().for_each(|warning| say!("  warning: {}", word(warning)));
 }
 
 /// Text as it is, anything else as JSON.

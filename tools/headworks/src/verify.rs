@@ -3,6 +3,7 @@
 use crate::args::Output;
 use crate::node::Failure;
 use crate::offline::Offline;
+use crate::stdout::say;
 use headworks_format::superblock::{COPIES, COPY_BYTES, Copy, FILE_NAME};
 use headworks_format::{LaneId, block};
 use headworks_io::fatal::Reason;
@@ -27,7 +28,7 @@ pub fn run(path: &Path, output: Output) -> Result<bool, Failure> {
     }
     let clean = copies.is_empty() && reports.iter().all(|report| report.damage.is_empty());
     match output {
-        Output::Json => println!("{}", as_json(&reports, &copies, clean)),
+        Output::Json => say!("{}", as_json(&reports, &copies, clean)),
         Output::Text => print_text(&reports, &copies, clean),
     }
     Ok(clean)
@@ -59,10 +60,10 @@ fn as_json(reports: &[Report], copies: &[String], clean: bool) -> serde_json::Va
 }
 
 fn print_text(reports: &[Report], copies: &[String], clean: bool) {
-    copies.iter().for_each(|copy| println!("DAMAGE  {copy}"));
+    copies.iter().for_each(|copy| say!("DAMAGE  {copy}"));
     for (lane, report) in reports.iter().enumerate() {
         let tail = if report.torn_tail { "; ends in blocks that were never acknowledged, which the next start cuts" } else { "" };
-        println!(
+        say!(
             "lane {lane}: {} segments, {} blocks, {} records, {} MiB, {} spares{tail}",
             report.segments,
             report.blocks,
@@ -70,12 +71,9 @@ fn print_text(reports: &[Report], copies: &[String], clean: bool) {
             report.bytes >> 20,
             report.spares
         );
-        report
-            .damage
-            .iter()
-            .for_each(|damage| println!("DAMAGE  lane {lane} {} at byte {}: {}", damage.file, damage.position, damage.what));
+        report.damage.iter().for_each(|damage| say!("DAMAGE  lane {lane} {} at byte {}: {}", damage.file, damage.position, damage.what));
     }
-    println!(
+    say!(
         "{}",
         if clean { "clean" } else { "damage found: the node starts all the same and serves what holds; restore the rest from a copy" }
     );

@@ -216,3 +216,17 @@ mod help {
         assert!(!output.stdout.contains(&0x1b), "{} bytes with an escape among them", output.stdout.len());
     }
 }
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), GOOD).expect("it takes a few lines");
+    let config = file.path().to_str().expect("temporary names are UTF-8");
+    for arguments in [&["version", "--verbose"][..], &["drill", "list"], &["check-config", config]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_headworks"));
+        let output = command.args(arguments).stdout(writer).stderr(std::process::Stdio::piped()).output().expect("the binary starts");
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output.stderr));
+    }
+}

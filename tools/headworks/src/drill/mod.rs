@@ -30,6 +30,7 @@ mod watch;
 
 use crate::args::{DrillCommand, DrillRunArgs};
 use crate::node::Failure;
+use crate::stdout::say;
 use headworks_io::fatal::Reason;
 use scenario::Scenario;
 
@@ -49,7 +50,7 @@ pub fn drill(command: &DrillCommand) -> Result<bool, Failure> {
 
 fn list() {
     for scenario in scenario::ALL {
-        println!("{:<20} {}\n{:<20} steps and what to do: docs/runbooks/{}", scenario.name, scenario.says, "", scenario.runbook());
+        say!("{:<20} {}\n{:<20} steps and what to do: docs/runbooks/{}", scenario.name, scenario.says, "", scenario.runbook());
     }
 }
 
