@@ -12,6 +12,7 @@
 //! `target/fuzz/corpus`; the ones in the repository are read and never written. A finding stops the run, and its input is
 //! named by the fuzzer. Skipped where no C++ compiler is: the fuzzer itself is built from its sources.
 
+use std::num::NonZero;
 use std::path::Path;
 use std::process::Command;
 
@@ -42,15 +43,28 @@ pub fn fuzz(workspace: &Workspace, seconds: u32, only: Option<&str>) -> Outcome 
     if !compiles_cpp() {
         return Outcome::Skipped("no C++ compiler answers as `c++`: libFuzzer is built from its sources".to_owned());
     }
-    for (folder, target, mib_max) in TARGETS.into_iter().filter(|(_, target, _)| only.is_none_or(|name| name == *target)) {
-        for mut command in [build(workspace, folder), hunt(workspace, folder, target, mib_max, seconds)] {
-            match run(&mut command) {
-                Outcome::Passed => {}
-                other => return other,
-            }
+    let targets: Vec<_> = TARGETS.into_iter().filter(|(_, target, _)| only.is_none_or(|name| name == *target)).collect();
+    let mut folders: Vec<&str> = targets.iter().map(|(folder, ..)| *folder).collect();
+    folders.dedup();
+    if let Some(failed) = folders.into_iter().map(|folder| run(&mut build(workspace, folder))).find(|built| *built != Outcome::Passed) {
+        return failed;
+    }
+    // A hunt is one thread; each has a processor to itself.
+    let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
+    for some in targets.chunks(at_once) {
+        let hunts = some.iter().map(|(folder, target, mib_max)| hunt(workspace, folder, target, *mib_max, seconds));
+        if let Some(failed) = all_at_once(hunts.collect()).into_iter().find(|ended| *ended != Outcome::Passed) {
+            return failed;
         }
     }
     Outcome::Passed
+}
+
+fn all_at_once(commands: Vec<Command>) -> Vec<Outcome> {
+    std::thread::scope(|scope| {
+        let running: Vec<_> = commands.into_iter().map(|mut command| scope.spawn(move || run(&mut command))).collect();
+        running.into_iter().map(|hunt| hunt.join().expect("a command's end does not panic")).collect()
+    })
 }
 
 fn compiles_cpp() -> bool {
