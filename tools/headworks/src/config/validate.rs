@@ -9,6 +9,7 @@ use super::draft::Draft;
 use super::schema::{LISTENER_KEYS_OF, PAIR_REQUIRED};
 use super::units::show_size;
 use super::{ArbiterKind, Config, Lanes, ListenerKind, Placement};
+use headworks_format::committed;
 
 const RETENTION_SEGMENTS_MIN: u64 = 4;
 const STREAMS_MAX: usize = 1024;
@@ -21,6 +22,7 @@ pub fn validate(draft: &mut Draft) {
     wildcard_is_advertised(draft);
     servers_differ(draft);
     lists_are_within_limits(draft);
+    own_streams_are_left_alone(draft);
     listeners_feed_known_streams(draft);
     listeners_differ(draft);
     listeners_have_keys_of_their_kind(draft);
@@ -89,6 +91,13 @@ fn lists_are_within_limits(draft: &mut Draft) {
     }
     if listeners > LISTENERS_MAX {
         draft.relate(&["listener"], format!("{listeners} listeners where at most {LISTENERS_MAX} can be defined: remove some"));
+    }
+}
+
+fn own_streams_are_left_alone(draft: &mut Draft) {
+    if draft.config.streams.iter().any(|stream| stream.name == committed::STREAM) {
+        let reason = format!("the appliance keeps the offsets of consumer groups in `{}` itself: write another name", committed::STREAM);
+        draft.relate(&["stream"], reason);
     }
 }
 

@@ -160,3 +160,9 @@ fn stream_names_follow_the_rules_of_topics() {
         check(&attempt, &["line 3", "stream[0].name"]);
     }
 }
+
+#[test]
+fn the_stream_of_committed_offsets_is_the_appliances_own() {
+    let attempt = Try::new().file("listener = []\n[[stream]]\nname = \"__consumer_offsets\"\n");
+    check(&attempt, &["stream: ", "offsets of consumer groups in `__consumer_offsets`"]);
+}
