@@ -48,8 +48,9 @@ impl<'a, D: Disk> Window<'a, D> {
         }
     }
 
-    /// One page, or 0xff where it cannot be read.
+    /// One page, or 0xff where it cannot be read, reading ahead.
     pub fn readable_page_at(&mut self, position: u64) -> &[u8] {
+        self.hold(position, HEAD_BYTES);
         if self.page_at(position).is_empty() {
             self.page.as_mut().fill(0xff);
             self.page_from = None;
