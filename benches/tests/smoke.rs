@@ -3,6 +3,7 @@
 use std::process::Command;
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "minutes with debug assertions; `cargo xtask test` runs it in release")]
 fn every_scenario_runs_tiny_and_reports() {
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("figures.json");

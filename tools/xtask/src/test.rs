@@ -81,6 +81,9 @@ fn plan(workspace: &Workspace) -> Vec<Step> {
         steps.push(step("librdkafka, short", Work::Librdkafka));
         steps.push(step("fuzz, 30 s each", Work::Fuzz));
     }
+    if workspace.has("benches") {
+        steps.push(step("benches, tiny", Work::Filtered(benches(workspace))));
+    }
     steps
 }
 
@@ -109,6 +112,11 @@ fn loom(workspace: &Workspace) -> Command {
 /// The pair's rules taken away one by one, each of which the simulator has to miss. Optimised, and with panics that can be caught.
 fn mutants(workspace: &Workspace) -> Command {
     workspace.cargo("test --profile testrelease -p headworks-sim --features mutants --lib pair::tests::mutants".split(' '))
+}
+
+/// Every scenario of the benches once and tiny, in release: with debug assertions it takes three times as long and shows no more.
+fn benches(workspace: &Workspace) -> Command {
+    workspace.cargo("test --release -p headworks-benches --test smoke every_scenario".split(' '))
 }
 
 fn run_filtered(command: &mut Command) -> Outcome {

@@ -38,6 +38,8 @@ fn a_package_that_is_not_there_has_no_step() {
     all.extend(["loom", "simulator", "simulator, pair", "simulator, without each rule"]);
     all.extend(["faults, short column", "librdkafka, short", "fuzz, 30 s each"]);
     check(&["engine/ring", "tools/sim", "tools/headworks"], &all);
+    all.push("benches, tiny");
+    check(&["engine/ring", "tools/sim", "tools/headworks", "benches"], &all);
 }
 
 #[test]
