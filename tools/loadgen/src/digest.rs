@@ -8,7 +8,8 @@
 //!
 //! A line is `partition offset sum`; the sum is over time, receive time and value of the record. The file only grows, so a call after each of many
 //! failovers compares what each leader serves with what every leader before it served. An offset that was served once and lies at or above the
-//! high watermark now is *withdrawn*, which is as bad as a changed one. Below the log's start nothing is compared: retention took it.
+//! high watermark now is *withdrawn*, which is as bad as a changed one. What lies below the log's start when all is read is not missed:
+//! retention took it.
 
 use std::collections::HashMap;
 use std::fs::OpenOptions;
@@ -75,7 +76,8 @@ type Sums = HashMap<(i32, i64), u64>;
 pub fn digest(question: &Question) -> Result<Digest, String> {
     let unfit = |error: std::io::Error| format!("{}: {error}", question.file.display());
     let mut held = read(&question.file)?;
-    let mut topic = Topic::open(&question.bootstrap, &question.topic).map_err(|error| error.to_string())?;
+    let open = || Topic::open(&question.bootstrap, &question.topic).map_err(|error| error.to_string());
+    let mut topic = open()?;
     let file = OpenOptions::new().create(true).append(true).open(&question.file).map_err(unfit)?;
     let mut lines = BufWriter::new(file);
     let mut digest = Digest::default();
@@ -86,8 +88,9 @@ pub fn digest(question: &Question) -> Result<Digest, String> {
         for (offset, sum) in fresh {
             writeln!(lines, "{} {offset} {sum:016x}", extent.partition).map_err(unfit)?;
         }
-        rest(extent, &held, &mut digest);
     }
+    // Where the logs start by now: retention may have taken something before it was read.
+    open()?.extents().iter().for_each(|extent| rest(*extent, &held, &mut digest));
     lines.flush().map_err(unfit)?;
     Ok(digest)
 }
