@@ -98,6 +98,11 @@ impl Tracker {
         self.busy == Busy::Idle && self.unknown.is_none() && self.frozen().is_none() && self.was_read
     }
 
+    /// Whether the register is known and trusted, and nothing of this node is about to change it; it may be asked for just now.
+    pub(crate) fn is_known(&self) -> bool {
+        !self.swaps() && self.frozen().is_none() && self.was_read
+    }
+
     /// Whether what is asked now is likely to be answered: the last question was.
     pub(crate) fn answers(&self) -> bool {
         self.answers

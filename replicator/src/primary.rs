@@ -491,7 +491,7 @@ impl Shard {
     /// and this node could not take the lead back.
     pub(crate) fn hand_over(&mut self, now_ns: u64) {
         let until_ns = now_ns.saturating_add(self.settings.handover_ns);
-        let can_swap = self.tracker.is_settled() && self.tracker.answers();
+        let can_swap = self.tracker.is_known() && self.tracker.answers();
         let standby = self.tracker.known().and_then(|register| register.standby);
         let auto = self.tracker.known().is_some_and(|register| register.mode == Mode::Auto);
         let Some(primary) = self.primary() else { return self.note(Note::NoHandover) };

@@ -347,7 +347,7 @@ impl Shard {
     pub(crate) fn on_switch(&mut self, epoch: Epoch, ends: &[u64]) {
         let State::Standby(standby) = &self.state else { return };
         let complete = |(lane, (link, end)): (&crate::shard::Lane, (&Link, &u64))| {
-            link.follows == Some(epoch) && lane.end.sequence == *end && lane.durable >= *end
+            link.follows == Some(epoch) && lane.end.sequence >= *end && lane.durable >= *end
         };
         let everything = ends.len() == self.lanes.len() && self.lanes.iter().zip(standby.links.iter().zip(ends)).all(complete);
         if everything && epoch == self.kept.promised {

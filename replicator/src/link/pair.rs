@@ -153,6 +153,10 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
         let now_ns = Clock.monotonic_ns();
         let mut done = self.hear_arbiter(now_ns);
         while let Some(event) = self.host.next() {
+            if matches!(event, Event::IntakeStopped) {
+                // The last blocks were stamped before that was said: the machine must not believe that the standby has all without them.
+                self.look_at_lanes(now_ns);
+            }
             self.on(now_ns, event);
             done += 1;
         }

@@ -94,7 +94,8 @@ impl Speaker<'_> {
             Outbound::HeartbeatAck { epoch } => take(&Message::HeartbeatAck(message::HeartbeatAck { epoch })),
             Outbound::Ack(ack) => take(&Message::Ack(ack)),
             Outbound::Switch { epoch } => {
-                let ends = self.every_lane(|view| view.positions.submitted.load());
+                // What the machine knows that the standby has: a log may have gone on since by a checkpoint that nobody misses.
+                let ends: Vec<U64> = (0..self.shard.introduction().lanes).map(|lane| self.shard.lane(lane).end.sequence.into()).collect();
                 take(&Message::Switch(Switch { epoch, ends: positions(&ends) }))
             }
             Outbound::Nack { promised } => take(&Message::Nack(message::Nack { promised })),

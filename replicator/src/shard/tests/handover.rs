@@ -149,6 +149,19 @@ fn a_standby_takes_over_when_it_has_everything_and_not_otherwise() {
     assert_eq!(rig.tell(Event::Switch { epoch: Epoch(3), ends: vec![3, 3] }), [], "of an epoch that is over");
     assert_eq!(rig.tell(Event::Switch { epoch: Epoch(4), ends: vec![3] }), [], "of another number of lanes");
     assert_eq!(rig.tell(Event::Switch { epoch: Epoch(4), ends: vec![3, 3] }), [Effect::Read]);
+    let mut rig = following();
+    assert_eq!(rig.tell(Event::Switch { epoch: Epoch(4), ends: vec![3, 2] }), [Effect::Read], "more than that is no less");
+}
+
+#[test]
+fn an_order_that_comes_while_the_register_is_looked_at_is_carried_out() {
+    let mut rig = paired();
+    rig.now_ns = settings().poll_ns;
+    for lane in 0..2 {
+        rig.tell(Event::HeartbeatAck { lane, epoch: Epoch(5) });
+    }
+    assert!(rig.tell(Event::Tick).contains(&Effect::Read));
+    assert_eq!(rig.tell(Event::Order(Order::Switchover)), [Effect::StopIntake]);
 }
 
 #[test]
