@@ -22,6 +22,8 @@ use crate::runner::foreign_note;
 use crate::table::spread;
 
 const NAME: &str = "tcp-senders";
+/// What a run has sent is read back when it is over. Small blocks take three times the bytes of their records: one tiny run wrote 32 MB.
+const RETENTION_MIN_BYTES: u64 = 128 << 20;
 const SENDERS: u32 = 1000;
 const RECORDS_A_SECOND: u64 = 50_000;
 const RECORD_BYTES: usize = 512;
@@ -59,7 +61,7 @@ impl Run {
 
 fn place(bench: &Bench, placement: &Placement) -> Result<Vec<Row>, String> {
     let scratch = bench.scratch("tcp-senders-")?;
-    let retention = bench.scale.retention_bytes;
+    let retention = bench.scale.retention_bytes.max(RETENTION_MIN_BYTES);
     let settings = ["listener.tcp.ack=true".to_owned()];
     let node = Node::start(bench, &scratch.path().join("data"), placement, retention, &settings)?;
     throughput::first_lap(bench, &node, retention, placement.generator)?;

@@ -114,7 +114,7 @@ fn mutants(workspace: &Workspace) -> Command {
     workspace.cargo("test --profile testrelease -p headworks-sim --features mutants --lib pair::tests::mutants".split(' '))
 }
 
-/// Every scenario of the benches once and tiny, in release: with debug assertions it takes three times as long and shows no more.
+/// Every scenario of the benches once and tiny, in release: with debug assertions it takes minutes and shows no more.
 fn benches(workspace: &Workspace) -> Command {
     workspace.cargo("test --release -p headworks-benches --test smoke every_scenario".split(' '))
 }
