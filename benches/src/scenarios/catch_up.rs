@@ -50,7 +50,7 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>, String> {
     let aside = bench.scratch("copy-")?;
     let target = Target::make(aside.path(), behind)?;
     let segments = read::files(&pair.primary_data().join(lane_folder(LaneId(0))), "seg")?;
-    let lossless = lossless_rate(bench, &pair, placement.generator)?;
+    let pace = lossless_rate(bench, &pair, placement.generator)? / PACE;
     pair.wait_in_sync()?;
 
     let mut lost = Vec::new();
@@ -58,14 +58,13 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>, String> {
         bench,
         || Ok(target.copy(&segments)? / 1e6),
         || {
-            let caught = catch_up(bench, &mut pair, behind, lossless / PACE)?;
+            let caught = catch_up(bench, &mut pair, behind, pace)?;
             lost.push(number(caught.lost));
             Ok(caught.per_second / 1e6)
         },
     )?;
     pair.stop()?;
     let what = format!("{} MiB behind, against a copy by read, TCP and write", behind >> 20);
-    let pace = lossless / PACE;
     let row = pairs
         .row(NAME, what, "MB/s")
         .held_to(BAR)
@@ -78,10 +77,7 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>, String> {
 fn lossless_rate(bench: &Bench, pair: &Pair<'_>, cpu: usize) -> Result<u64, String> {
     let (primary, window) = (pair.primary(), bench.scale.window);
     let run = |rate: Option<u64>| {
-        let load = Load { packet_bytes: PACKET_BYTES, rate, gso: true, duration: window, cpu };
-        let before = primary.closed_books()?;
-        let sent = Generator::start(bench, primary.udp, &load)?.finish()?.packets;
-        Ok::<(u64, u64), String>((sent, primary.closed_books()?.since(&before).durable))
+        throughput::sent_and_durable(bench, primary, &Load { packet_bytes: PACKET_BYTES, rate, gso: true, duration: window, cpu })
     };
     let (_, durable) = run(None)?;
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]

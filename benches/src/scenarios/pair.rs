@@ -66,10 +66,8 @@ fn median_packets(whole: &Pairs) -> u64 {
 
 /// MB that become durable a second, when more comes than can.
 fn most_of(bench: &Bench, node: &Node, load: &Load) -> Result<f64, String> {
-    let before = node.closed_books()?;
-    Generator::start(bench, node.udp, load)?.finish()?;
-    let books = node.closed_books()?.since(&before);
-    Ok(number(books.durable * PACKET_BYTES as u64) / load.duration.as_secs_f64() / 1e6)
+    let (_, durable) = throughput::sent_and_durable(bench, node, load)?;
+    Ok(number(durable * PACKET_BYTES as u64) / load.duration.as_secs_f64() / 1e6)
 }
 
 /// What makes a run worth less than it says.

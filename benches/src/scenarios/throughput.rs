@@ -155,6 +155,16 @@ impl Account {
     }
 }
 
+/// Sends a load to its end: packets sent, and those of them that became durable.
+///
+/// # Errors
+/// The generator or the node's books fail.
+pub fn sent_and_durable(bench: &Bench, node: &Node, load: &Load) -> Result<(u64, u64), String> {
+    let before = node.closed_books()?;
+    let sent = Generator::start(bench, node.udp, load)?.finish()?.packets;
+    Ok((sent, node.closed_books()?.since(&before).durable))
+}
+
 /// Fills a node's log once round its retention, so that segments are reused from then on and no new ones are made beside
 /// the load: the state that a node is in for all but its first minutes.
 ///

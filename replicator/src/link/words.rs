@@ -88,14 +88,14 @@ impl Speaker<'_> {
                 }))
             }
             Outbound::Heartbeat { epoch } => {
-                let committed = self.every_lane(|view| view.positions.committed.load());
+                let committed = self.every_lane(|lane| self.views[lane as usize].positions.committed.load());
                 take(&Message::Heartbeat(message::Heartbeat { epoch, committed: positions(&committed) }))
             }
             Outbound::HeartbeatAck { epoch } => take(&Message::HeartbeatAck(message::HeartbeatAck { epoch })),
             Outbound::Ack(ack) => take(&Message::Ack(ack)),
             Outbound::Switch { epoch } => {
                 // What the machine knows that the standby has: a log may have gone on since by a checkpoint that nobody misses.
-                let ends: Vec<U64> = (0..self.shard.introduction().lanes).map(|lane| self.shard.lane(lane).end.sequence.into()).collect();
+                let ends = self.every_lane(|lane| self.shard.lane(lane).end.sequence);
                 take(&Message::Switch(Switch { epoch, ends: positions(&ends) }))
             }
             Outbound::Nack { promised } => take(&Message::Nack(message::Nack { promised })),
@@ -107,8 +107,8 @@ impl Speaker<'_> {
         }
     }
 
-    fn every_lane(&self, of: fn(&LaneView) -> u64) -> Vec<U64> {
-        self.views.iter().map(|view| of(view).into()).collect()
+    fn every_lane(&self, of: impl Fn(u32) -> u64) -> Vec<U64> {
+        (0..).take(self.views.len()).map(|lane| of(lane).into()).collect()
     }
 
     fn say_hello<R>(&self, lane: u32, take: impl FnOnce(&Message<'_>) -> R) -> R {
