@@ -282,12 +282,13 @@ impl IngestLoop {
         self.tcp.has_news(reached)
     }
 
-    fn seal_state(&self, now_ns: u64) -> seal::State {
+    fn seal_state(&mut self, now_ns: u64) -> seal::State {
         seal::State {
             awaited: self.intake.is_awaited(),
             payload_bytes: self.intake.payload_bytes(),
             age_ns: self.intake.first_ns().map_or(0, |first| now_ns.saturating_sub(first)),
             writing: self.progress.writing(),
+            undurable: self.filler.published() - self.filler.released(),
             depth: self.setup.depth,
             linger_ns: self.setup.linger_ns,
         }

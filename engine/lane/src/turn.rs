@@ -1,7 +1,7 @@
 //! The log loop's turn: reap, apply, tick, issue, invariants; one clock read, one submit, nothing allocated.
 
 use crate::disk::LaneDisk;
-use crate::files::{self, Files, ORDERS_MAX, Order, Reply};
+use crate::files::{self, Desk, FilesSetup, Reply};
 use crate::mend::Mends;
 use crate::open::OpenedLane;
 use crate::writer::{Buffers, Gauges, Job, Nonces, Place, Wakes, Writer};
@@ -14,10 +14,8 @@ use headworks_io::idle::{Idle, Policy, Step};
 use headworks_io::{Clock, Completion, FileSlot, Optional, Pages, RegionSlot, Registered, Ring, RingSetup, Token, Volume, Wake};
 use headworks_log::StorageFault;
 use headworks_log::view::PartitionView;
-use headworks_ring::{Receiver, Region, Sender, message_ring};
-use std::sync::atomic::{AtomicBool, Ordering};
+use headworks_ring::{Receiver, Region};
 use std::sync::{Arc, mpsc};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Completions taken in one turn.
@@ -131,10 +129,7 @@ pub struct LogLoop {
     grow: Receiver<Grow>,
     told: mpsc::Sender<Told>,
     shipper: Option<Wake>,
-    orders: Sender<Order>,
-    replies: Receiver<Reply>,
-    files: Option<JoinHandle<()>>,
-    stop_files: Arc<AtomicBool>,
+    files: Desk,
     registered: Registered,
 }
 
@@ -151,9 +146,6 @@ impl LogLoop {
         let tables: Vec<u32> = parts.lanes.iter().map(|lane| lane.files_max).collect();
         ring.register_files(tables.iter().sum::<u32>() + 1).map_err(text)?;
         ring.set_file(FileSlot(0), parts.volume.lock_fd()).map_err(text)?;
-        let (order_sender, order_receiver) = message_ring(ORDERS_MAX);
-        let (reply_sender, reply_receiver) = message_ring(ORDERS_MAX);
-        let stop_files = Arc::new(AtomicBool::new(false));
         let mut regions: Vec<Arc<Region>> = Vec::new();
         let mut writers = Vec::new();
         let mut disks = Vec::new();
@@ -170,15 +162,7 @@ impl LogLoop {
             file_base += files_max;
         }
         let registered = ring.register_regions(&regions);
-        let files = Files {
-            lanes: disks,
-            segment_bytes: setup.segment_bytes,
-            orders: order_receiver,
-            replies: reply_sender,
-            wake: parts.wake.clone(),
-            mends: parts.mends,
-            stop: Arc::clone(&stop_files),
-        };
+        let files = FilesSetup { lanes: disks, segment_bytes: setup.segment_bytes, wake: parts.wake.clone(), mends: parts.mends };
         let files = files::spawn(files).map_err(text)?;
         ring.watch(WAKE_TOKEN, &parts.wake).map_err(|_| "no room for the first submission".to_owned())?;
         Ok(LogLoop {
@@ -192,10 +176,7 @@ impl LogLoop {
             grow: parts.grow,
             told: parts.told,
             shipper: parts.shipper,
-            orders: order_sender,
-            replies: reply_receiver,
-            files: Some(files),
-            stop_files,
+            files,
             registered,
         })
     }
@@ -220,11 +201,7 @@ impl LogLoop {
                 self.wait();
             }
         }
-        self.stop_files.store(true, Ordering::Release);
-        if let Some(files) = self.files.take() {
-            files.thread().unpark();
-            files.join().unwrap_or_else(|_| fatal(Reason::Bug, "the files thread panicked"));
-        }
+        self.files.close();
         self.writers.iter().map(|writer| writer.abandoned).sum()
     }
 
@@ -251,13 +228,7 @@ impl LogLoop {
             writer.send_receipts();
             writer.close(now_ns);
             writer.tick(now_ns);
-            let issued = writer.issue(&mut self.ring, &mut self.orders, now_ns);
-            if issued > 0
-                && let Some(files) = &self.files
-            {
-                files.thread().unpark();
-            }
-            done += issued;
+            done += writer.issue(&mut self.ring, &mut self.files, now_ns);
         }
         self.ring.submit().unwrap_or_else(|error| fatal(Reason::Kernel, format!("io_uring submit failed: {error}")));
         self.invariants();
@@ -286,7 +257,7 @@ impl LogLoop {
 
     fn take_replies(&mut self, now_ns: u64) -> usize {
         let mut taken = 0;
-        while let Some(reply) = self.replies.recv() {
+        while let Some(reply) = self.files.recv() {
             taken += 1;
             match reply {
                 Reply::Made { lane, file, opened } => {
@@ -334,11 +305,7 @@ impl LogLoop {
         // Announce sleep, then look once more: work that was published before the announcement is seen here, work after
         // it finds the announcement and wakes us.
         let news = |writer: &Writer| writer.drain.published() > writer.seen;
-        if self.wake.park()
-            || self.writers.iter().any(news)
-            || !self.replies.is_empty()
-            || !self.control.is_empty()
-            || !self.grow.is_empty()
+        if self.wake.park() || self.writers.iter().any(news) || !self.files.is_empty() || !self.control.is_empty() || !self.grow.is_empty()
         {
             self.wake.unpark();
             return;

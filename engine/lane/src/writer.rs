@@ -1,7 +1,7 @@
 //! One lane within the log loop: its ring's consumer, its log, and the buffers of its pages.
 
 use crate::disk::LaneDisk;
-use crate::files::Order;
+use crate::files::{Desk, Order};
 use crate::histogram::Histogram;
 use crate::open::OpenedLane;
 use crate::turn::Led;
@@ -315,10 +315,10 @@ impl Writer {
     }
 
     /// Turns the log's commands into submissions and orders; stops when a queue is full and goes on next turn.
-    pub fn issue(&mut self, ring: &mut Ring, orders: &mut Sender<Order>, now_ns: u64) -> usize {
+    pub fn issue(&mut self, ring: &mut Ring, files: &mut Desk, now_ns: u64) -> usize {
         let mut issued = 0;
         while let Some(command) = self.held.take().or_else(|| self.log.command()) {
-            if !self.run(command, ring, orders, now_ns) {
+            if !self.run(command, ring, files, now_ns) {
                 self.held = Some(command);
                 break;
             }
@@ -327,7 +327,7 @@ impl Writer {
         issued
     }
 
-    fn run(&mut self, command: Command, ring: &mut Ring, orders: &mut Sender<Order>, now_ns: u64) -> bool {
+    fn run(&mut self, command: Command, ring: &mut Ring, files: &mut Desk, now_ns: u64) -> bool {
         let place = self.place;
         match command {
             Command::WriteBlock { sequence, source, file, position, bytes } => {
@@ -350,9 +350,9 @@ impl Writer {
                 self.sync_started_ns = now_ns;
                 ring.fdatasync(Job::Sync.token(place), self.slot_of(file)).is_ok()
             }
-            Command::MakeSegment => orders.send(Order::Make { lane: place }).is_ok(),
-            Command::Blank { file } => orders.send(Order::Blank { lane: place, file }).is_ok(),
-            Command::Seal(order) => orders.send(Order::Seal { lane: place, order }).is_ok(),
+            Command::MakeSegment => files.send(Order::Make { lane: place }),
+            Command::Blank { file } => files.send(Order::Blank { lane: place, file }),
+            Command::Seal(order) => files.send(Order::Seal { lane: place, order }),
         }
     }
 

@@ -3,7 +3,7 @@ use crate::seal::{READY_BYTES, State, due_in_ns, is_due};
 const LINGER_NS: u64 = 2_000_000;
 
 fn state(payload_bytes: usize, age_ns: u64, writing: u64) -> State {
-    State { payload_bytes, age_ns, awaited: false, writing, depth: 8, linger_ns: LINGER_NS }
+    State { payload_bytes, age_ns, awaited: false, writing, undurable: writing, depth: 8, linger_ns: LINGER_NS }
 }
 
 /// The whole policy: every payload class × age class × write class against its rule.
@@ -36,9 +36,16 @@ fn nothing_to_wait_for_without_a_block_or_with_all_writes_under_way() {
 }
 
 #[test]
-fn a_block_that_a_client_waits_for_goes_as_soon_as_the_disk_is_idle() {
-    let awaited = |state: State| State { awaited: true, ..state };
-    assert!(is_due(&awaited(state(100, 0, 0))));
-    assert!(!is_due(&awaited(state(100, 0, 1))), "a write is under way: it gathers more meanwhile");
-    assert!(!is_due(&awaited(state(0, 0, 0))), "an empty block is never sealed");
+fn a_block_that_a_client_waits_for_goes_once_all_before_it_is_durable() {
+    for (payload_bytes, age_ns, undurable, due) in [
+        (100, 0, 0, true),
+        (100, 0, 1, false),
+        (100, LINGER_NS - 1, 9, false),
+        (100, LINGER_NS, 9, true),
+        (READY_BYTES, 0, 9, true),
+        (0, LINGER_NS, 0, false),
+    ] {
+        let awaited = State { awaited: true, undurable, ..state(payload_bytes, age_ns, 0) };
+        assert_eq!(is_due(&awaited), due, "{awaited:?}");
+    }
 }
