@@ -1,24 +1,14 @@
-//! Where the figures were taken, and whether anybody else was at work there.
+//! Where the figures were taken.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use headworks_io::cpus;
 use serde::Serialize;
 
-use crate::figures::number;
-
 #[cfg(test)]
 mod tests;
-
-/// A machine is quiet when less than this share of its processors is busy.
-const QUIET_SHARE: f64 = 0.12;
-
-/// How long one look at the processors takes.
-const LOOK: Duration = Duration::from_millis(250);
 
 /// The machine under test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -108,32 +98,4 @@ fn disk(folder: &Path) -> Option<String> {
     let rotational = fs::read_to_string(path.join("queue/rotational")).is_ok_and(|text| text.trim() == "1");
     let kind = if rotational { "rotational as the kernel believes" } else { "not rotational" };
     Some(format!("{}, scheduler {scheduler}, {kind}", path.file_name()?.to_str()?))
-}
-
-/// Busy and all time of all processors since boot, in ticks.
-fn ticks(stat: &str) -> Option<(u64, u64)> {
-    let fields: Vec<u64> = stat.lines().next()?.split_whitespace().skip(1).take(8).map_while(|field| field.parse().ok()).collect();
-    let idle = fields.get(3)? + fields.get(4)?;
-    let all: u64 = fields.iter().sum();
-    Some((all - idle, all))
-}
-
-/// Share of all processors that is busy during one look.
-fn busy_share() -> f64 {
-    let look = || ticks(&fs::read_to_string("/proc/stat").unwrap_or_default()).unwrap_or((0, 0));
-    let before = look();
-    thread::sleep(LOOK);
-    let after = look();
-    number(after.0.saturating_sub(before.0)) / number(after.1.saturating_sub(before.1)).max(1.0)
-}
-
-/// Waits until the processors are idle, at most so long; says what share was busy at the last look.
-pub fn wait_quiet(limit: Duration) -> f64 {
-    let started = Instant::now();
-    loop {
-        let share = busy_share();
-        if share < QUIET_SHARE || started.elapsed() >= limit {
-            return share;
-        }
-    }
 }

@@ -19,6 +19,7 @@ mod kafka;
 mod machine;
 mod probes;
 mod process;
+mod quiet;
 mod runner;
 mod scenarios;
 mod table;

@@ -5,14 +5,14 @@
 
 use crate::bench::Bench;
 use crate::figures::{Row, Spread};
-use crate::machine;
+use crate::quiet::{self, Look};
 
 /// What a probe and its subject came to, run by run.
 #[derive(Debug, Default)]
 pub struct Pairs {
     probe: Vec<f64>,
     subject: Vec<f64>,
-    foreign: Vec<f64>,
+    looks: Vec<Look>,
 }
 
 impl Pairs {
@@ -27,9 +27,9 @@ impl Pairs {
     ) -> Result<Pairs, String> {
         let mut pairs = Pairs::default();
         for _ in 0..bench.scale.runs {
-            pairs.foreign.push(machine::wait_quiet(bench.scale.quiet));
+            pairs.looks.push(quiet::wait_quiet(bench.scale.quiet));
             pairs.probe.push(probe()?);
-            pairs.foreign.push(machine::wait_quiet(bench.scale.quiet));
+            pairs.looks.push(quiet::wait_quiet(bench.scale.quiet));
             pairs.subject.push(subject()?);
         }
         Ok(pairs)
@@ -46,12 +46,6 @@ impl Pairs {
             self.subject.iter().zip(&self.probe).map(|(subject, probe)| subject / probe.max(f64::MIN_POSITIVE)).collect();
         let row = Row::of(scenario, what, unit, Spread::of(&self.subject));
         let row = Row { probe: Some(Spread::of(&self.probe)), ratio: Some(Spread::of(&ratios)), ..row };
-        row.noted(foreign_note(&self.foreign))
+        row.noted(quiet::note(&self.looks))
     }
-}
-
-/// What others took of the processors before the runs.
-pub fn foreign_note(shares: &[f64]) -> String {
-    let spread = Spread::of(shares);
-    format!("busy before the runs: median {:.0} %, at most {:.0} % of all processors", spread.median * 100.0, spread.max * 100.0)
 }

@@ -8,12 +8,6 @@ fn the_longest_mount_point_holds_the_folder() {
 }
 
 #[test]
-fn ticks_count_waiting_for_the_disk_as_idle() {
-    assert_eq!(ticks("cpu  10 1 5 80 4 0 2 1 0 0\ncpu0 1 1\n"), Some((19, 103)));
-    assert_eq!(ticks("cpu  10\n"), None);
-}
-
-#[test]
 fn a_field_is_the_first_of_its_name() {
     assert_eq!(field("a\t: 1\nmodel name\t: X Y\nmodel name : Z\n", "model name"), "X Y");
     assert_eq!(field("", "model name"), "unknown");

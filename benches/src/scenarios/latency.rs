@@ -20,11 +20,10 @@ use headworks_io::{Wake, cpus};
 use super::throughput;
 use crate::bench::{Bench, Placement};
 use crate::figures::{Bar, Row, Spread, number};
-use crate::machine;
 use crate::probes::disk;
 use crate::probes::receive::{Discard, ReceiveProbe};
 use crate::process::{Generator, Load, Node};
-use crate::runner::foreign_note;
+use crate::quiet::{self, Look};
 
 const NAME: &str = "latency";
 const PACKETS_A_SECOND: u64 = 50_000;
@@ -64,7 +63,7 @@ struct Run {
     pair_p99_ms: f64,
     idle_pair_p99_ms: f64,
     block_bytes: u64,
-    foreign: f64,
+    look: Look,
 }
 
 fn measure(bench: &Bench, node: &Node, placement: &Placement, packet_bytes: usize) -> Result<Row, String> {
@@ -78,7 +77,7 @@ fn measure(bench: &Bench, node: &Node, placement: &Placement, packet_bytes: usiz
     let row = Row { probe: Some(probe), ratio: Some(ratio), ..row }.held_to(Bar::AtMost(1.0));
     let of = |of: fn(&Run) -> f64| crate::table::spread(spread(of));
     let (waited, pair, idle) = (of(|run| run.disk_p99_ms), of(|run| run.pair_p99_ms), of(|run| run.idle_pair_p99_ms));
-    let (middle, foreign) = (&runs[runs.len() / 2], runs.iter().map(|run| run.foreign).collect::<Vec<_>>());
+    let (middle, looks) = (&runs[runs.len() / 2], runs.iter().map(|run| run.look).collect::<Vec<_>>());
     let (low, high) = middle.bucket_ms;
     Ok(row
         .noted(format!(
@@ -87,11 +86,11 @@ fn measure(bench: &Bench, node: &Node, placement: &Placement, packet_bytes: usiz
         ))
         .noted(format!("p99 of the mere write and sync: {pair} ms beside the packets, {idle} ms on an idle machine"))
         .noted(format!("the p99 of a middle run lies in the bucket {low} to {high} ms"))
-        .noted(foreign_note(&foreign)))
+        .noted(quiet::note(&looks)))
 }
 
 fn run_once(bench: &Bench, node: &Node, placement: &Placement, packet_bytes: usize) -> Result<Run, String> {
-    let foreign = machine::wait_quiet(bench.scale.quiet);
+    let look = quiet::wait_quiet(bench.scale.quiet);
     let (warm, window) = (bench.scale.warm, bench.scale.window);
     let load = Load { packet_bytes, rate: Some(PACKETS_A_SECOND), gso: false, duration: warm + window, cpu: placement.generator };
     let generator = Generator::start(bench, node.udp, &load)?;
@@ -115,7 +114,7 @@ fn run_once(bench: &Bench, node: &Node, placement: &Placement, packet_bytes: usi
         pair_p99_ms: p99_ms(&beside.pair),
         idle_pair_p99_ms: p99_ms(&idle.pair),
         block_bytes,
-        foreign,
+        look,
     })
 }
 

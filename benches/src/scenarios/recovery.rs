@@ -18,10 +18,9 @@ use headworks_log::retain::Limits;
 use super::throughput;
 use crate::bench::Bench;
 use crate::figures::{Bar, Row, Spread};
-use crate::machine;
 use crate::probes::read;
 use crate::process::Node;
-use crate::runner::foreign_note;
+use crate::quiet;
 
 const NAME: &str = "recovery";
 const SIDECARS_BAR: Bar = Bar::AtMost(0.5);
@@ -51,14 +50,14 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>, String> {
     node.kill()?;
 
     let after_kill = recover(bench, &data, bytes)?;
-    let mut foreign = Vec::new();
+    let mut looks = Vec::new();
     let mut sidecars = Vec::new();
     let mut heads = Vec::new();
     for _ in 0..bench.scale.runs {
-        foreign.push(machine::wait_quiet(bench.scale.quiet));
+        looks.push(quiet::wait_quiet(bench.scale.quiet));
         sidecars.push(recover(bench, &data, bytes)?);
         remove_sidecars(&data)?;
-        foreign.push(machine::wait_quiet(bench.scale.quiet));
+        looks.push(quiet::wait_quiet(bench.scale.quiet));
         heads.push(recover(bench, &data, bytes)?);
     }
     let seconds = |runs: &[Recovered]| Spread::of(&runs.iter().map(|run| run.seconds).collect::<Vec<_>>());
@@ -67,7 +66,7 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>, String> {
         Row::of(NAME, "with sidecars", "s", seconds(&sidecars)).held_to(SIDECARS_BAR).noted(describe(&sidecars[0])),
         Row::of(NAME, "by heads, sidecars removed", "s", seconds(&heads)).held_to(HEADS_BAR).noted(describe(&heads[0])),
     ];
-    rows[1].notes.push(foreign_note(&foreign));
+    rows[1].notes.push(quiet::note(&looks));
     rows[0].notes.extend(scaled);
     Ok(rows)
 }

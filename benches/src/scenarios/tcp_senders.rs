@@ -16,9 +16,8 @@ use super::latency::{LINGER_MS, Scrape, probe_disk, probe_disk_beside};
 use super::throughput;
 use crate::bench::{Bench, Placement};
 use crate::figures::{Bar, Row, Spread, number};
-use crate::machine;
 use crate::process::{Acknowledged, Generator, Load, Node, TcpLoad, missing};
-use crate::runner::foreign_note;
+use crate::quiet::{self, Look};
 use crate::table::spread;
 
 const NAME: &str = "tcp-senders";
@@ -46,7 +45,7 @@ struct Run {
     disk_p99_ms: f64,
     beside_p99_ms: f64,
     block_bytes: u64,
-    foreign: f64,
+    look: Look,
 }
 
 impl Run {
@@ -98,12 +97,12 @@ fn place(bench: &Bench, placement: &Placement) -> Result<Vec<Row>, String> {
             spread(of(|run| number(run.acknowledged.p50_ns) / 1e6)),
             spread(of(|run| number(run.acknowledged.max_ns) / 1e6))
         ))
-        .noted(foreign_note(&runs.iter().map(|run| run.foreign).collect::<Vec<_>>()));
+        .noted(quiet::note(&runs.iter().map(|run| run.look).collect::<Vec<_>>()));
     Ok(vec![lost, row])
 }
 
 fn run_once(bench: &Bench, node: &Node, placement: &Placement) -> Result<Run, String> {
-    let foreign = machine::wait_quiet(bench.scale.quiet);
+    let look = quiet::wait_quiet(bench.scale.quiet);
     let (warm, window) = (bench.scale.warm, bench.scale.window);
     let (cpu, duration) = (placement.generator, warm + window);
     let load = TcpLoad { record_bytes: RECORD_BYTES, senders: SENDERS, rate: RECORDS_A_SECOND, duration, cpu };
@@ -122,5 +121,5 @@ fn run_once(bench: &Bench, node: &Node, placement: &Placement) -> Result<Run, St
     let disk_p99_ms = p99_ms(&probe_disk(bench, placement, blocks)?.pair);
     let packets = Load { packet_bytes: RECORD_BYTES, rate: Some(RECORDS_A_SECOND), gso: false, duration, cpu };
     let beside_p99_ms = p99_ms(&probe_disk_beside(bench, placement, &packets, blocks)?.pair);
-    Ok(Run { missing, acknowledged, per_second: sent.per_second, disk_p99_ms, beside_p99_ms, block_bytes, foreign })
+    Ok(Run { missing, acknowledged, per_second: sent.per_second, disk_p99_ms, beside_p99_ms, block_bytes, look })
 }
