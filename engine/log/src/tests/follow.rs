@@ -1,20 +1,19 @@
 //! Two nodes in memory: one stamps, the other follows. Whatever happens to the second, its log is a prefix of the first's, byte
 //! for byte and segment for segment.
 
-use super::rig::{BLOCK_BYTES, MemoryDisk, Rig, SEGMENT_BYTES, config, partitions, rules};
+use super::rig::{BLOCK_BYTES, MemoryDisk, Rig, SEGMENT_BYTES, Watched, config, partitions, rules};
 use crate::append::{Config, Room};
 use crate::blocks::{Blocks, Missing, bytes_from, epochs};
 use crate::recover::{Recovered, recover, reopen, truncate};
 use crate::retain::Limits;
 use crate::view::PartitionView;
 use crate::view::gate::OPEN;
-use crate::{Command, Disk, DiskError, FileNumber, Log};
+use crate::{Command, Log};
 use headworks_format::batch::Produced;
 use headworks_format::block::{HEAD_BYTES, Head};
 use headworks_format::checkpoint::Producer;
 use headworks_format::{Epoch, PartitionId, Sequence, checkpoint};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A follower over a directory, as a start makes it: nothing beyond `committed` is taken for committed, and it goes on in its
 /// last segment.
@@ -305,55 +304,15 @@ fn blocks_are_found_by_number_in_any_order_and_what_is_gone_is_said() {
     assert!(SEGMENT_BYTES < 70 * u64::from(BLOCK_BYTES), "the log has more than one segment");
 }
 
-/// A directory that counts what is read of its files.
-struct Counting(MemoryDisk, AtomicUsize);
-
-impl Disk for Counting {
-    type Buffer = Vec<u8>;
-
-    fn buffer(&self, bytes: usize) -> Vec<u8> {
-        self.0.buffer(bytes)
-    }
-
-    fn files(&self) -> Result<Vec<(FileNumber, u64)>, DiskError> {
-        self.0.files()
-    }
-
-    fn read(&self, file: FileNumber, position: u64, bytes: usize, into: &mut Vec<u8>) -> Result<usize, DiskError> {
-        self.1.fetch_add(bytes, Ordering::Relaxed);
-        self.0.read(file, position, bytes, into)
-    }
-
-    fn read_sidecar(&self, file: FileNumber) -> Result<Option<Vec<u8>>, DiskError> {
-        self.0.read_sidecar(file)
-    }
-
-    fn write_sidecar(&mut self, file: FileNumber, bytes: &[u8]) -> Result<(), DiskError> {
-        self.0.write_sidecar(file, bytes)
-    }
-
-    fn write(&mut self, file: FileNumber, position: u64, bytes: &[u8]) -> Result<(), DiskError> {
-        self.0.write(file, position, bytes)
-    }
-
-    fn sync(&mut self, file: FileNumber) -> Result<(), DiskError> {
-        self.0.sync(file)
-    }
-
-    fn quarantine(&mut self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
-        self.0.quarantine(name, bytes)
-    }
-}
-
 #[test]
 fn of_the_newest_blocks_no_more_is_read_than_is_written() {
     let mut primary = Rig::new();
     primary.fill(5);
-    let disk = Arc::new(Counting(primary.disk.clone(), AtomicUsize::new(0)));
+    let disk = Arc::new(Watched::new(primary.disk.clone()));
     let mut blocks = Blocks::new(Arc::clone(primary.log.view()), Arc::clone(&disk));
     (2..5).for_each(|at| assert_eq!(blocks.read(at).expect("durable"), &primary.blocks[&at][..]));
     let wanted: usize = (2..primary.log.durable()).map(|at| primary.blocks[&at].len()).sum();
-    assert_eq!(disk.1.load(Ordering::Relaxed), wanted, "once, from where the first stands to where the last ends");
+    assert_eq!(disk.read_bytes(), wanted, "once, from where the first stands to where the last ends");
 }
 
 #[test]
@@ -361,10 +320,10 @@ fn a_cut_reads_no_segment_before_the_one_that_it_is_in() {
     let mut primary = Rig::new();
     primary.fill(200);
     let files = primary.disk.files.len() as u64;
-    let mut disk = Counting(primary.disk.clone(), AtomicUsize::new(0));
+    let mut disk = Watched::new(primary.disk.clone());
     let end = primary.log.durable();
     assert_eq!(truncate(&mut disk, &rules(), Sequence(end - 1), Sequence(0)).expect("a directory in memory").blocks, 1);
-    let read = disk.1.load(Ordering::Relaxed) as u64;
+    let read = disk.read_bytes() as u64;
     let starts = files * headworks_format::segment::DATA_FROM as u64;
     assert!(files > 5 && read < starts + 2 * SEGMENT_BYTES, "{read} B: {files} files begin with {starts} B");
 }

@@ -1,6 +1,6 @@
 //! Recovery by scenario: what is torn is cut, what is rotten is a hole, and what is cut never comes back.
 
-use super::rig::{BLOCK_BYTES, MemoryDisk, Rig, WINDOW_BYTES, config, rules};
+use super::rig::{BLOCK_BYTES, MemoryDisk, Rig, SEGMENT_BYTES, WINDOW_BYTES, Watched, config, rules};
 use crate::append::Command;
 use crate::disk::FileNumber;
 use crate::recover::{Recovered, recover};
@@ -27,7 +27,7 @@ fn check(disk: &mut MemoryDisk, wanted: &[(u64, u64)], holes: &[(u64, u64)]) -> 
     let again = recover(disk, &rules()).expect("as above");
     assert_eq!((bases(&again), again.next, &again.partitions), (bases(&recovered), recovered.next, &recovered.partitions));
     if holes.is_empty() {
-        let report = verify(disk, LaneId(0), super::rig::SEGMENT_BYTES, WINDOW_BYTES).expect("as above");
+        let report = verify(disk, LaneId(0), SEGMENT_BYTES, WINDOW_BYTES).expect("as above");
         assert!(report.damage.is_empty() && !report.torn_tail, "{report:?}");
     }
     recovered
@@ -58,6 +58,30 @@ fn a_file_that_was_walked_is_synced_before_recovery_returns() {
     disk.synced.clear();
     check(&mut disk, &[(0, 6)], &[]);
     assert_eq!(disk.synced.first(), Some(&FIRST));
+}
+
+/// Of a segment that was left whole nothing behind its first block is read, or the head page of each block where the sidecar is gone.
+#[test]
+fn only_what_was_not_proved_durable_is_read_whole() {
+    let mut rig = filled(200);
+    rig.confirm();
+    let behind_first_block = |disk: &MemoryDisk| {
+        let mut disk = Watched::new(disk.clone());
+        let recovered = recover(&mut disk, &rules()).expect("a directory in memory is always read");
+        assert_eq!((recovered.next, recovered.holes().count()), (rig.log.durable(), 0), "{:?}", recovered.notes);
+        let (last, left) = recovered.segments.split_last().expect("200 blocks");
+        let is_left = |file: &FileNumber| left.iter().any(|segment| segment.sealed.file == *file);
+        let reads = disk.reads().into_iter().filter(|read| read.position >= at(1));
+        let (whole, others): (Vec<_>, Vec<_>) = reads.partition(|read| read.file == last.sealed.file);
+        assert!(!whole.is_empty() && others.iter().all(|read| is_left(&read.file)), "a spare has no blocks: {others:?}");
+        // The blocks behind the first, and where the next one would stand.
+        (others, left.iter().map(|segment| segment.sealed.end_sequence - segment.sealed.base_sequence).sum::<u64>())
+    };
+    assert_eq!(behind_first_block(&rig.disk).0, []);
+    rig.disk.sidecars.clear();
+    let (heads, places) = behind_first_block(&rig.disk);
+    assert_eq!(heads.iter().find(|read| read.bytes != HEAD_BYTES), None);
+    assert!((1..=places).contains(&(heads.len() as u64)), "{} pages read of {places}", heads.len());
 }
 
 #[test]

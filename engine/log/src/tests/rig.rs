@@ -13,6 +13,7 @@ use headworks_format::segment::PAGE_BYTES;
 use headworks_format::sidecar::Sidecar;
 use headworks_format::{Epoch, LaneId, Nonce, PairId, PartitionId, checksum, record};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 
 pub const SEGMENT_BYTES: u64 = 256 << 10;
 pub const WINDOW_BYTES: u64 = 64 << 10;
@@ -95,6 +96,68 @@ impl Disk for MemoryDisk {
     fn quarantine(&mut self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
         self.quarantined.insert(name.to_owned(), bytes.to_vec());
         Ok(())
+    }
+}
+
+/// A read of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Read {
+    pub file: FileNumber,
+    pub position: u64,
+    pub bytes: usize,
+}
+
+/// A directory that remembers what is read of its files.
+pub struct Watched(MemoryDisk, Mutex<Vec<Read>>);
+
+impl Watched {
+    pub fn new(disk: MemoryDisk) -> Watched {
+        Watched(disk, Mutex::default())
+    }
+
+    pub fn reads(&self) -> Vec<Read> {
+        self.1.lock().expect("nobody panics with it").clone()
+    }
+
+    pub fn read_bytes(&self) -> usize {
+        self.reads().iter().map(|read| read.bytes).sum()
+    }
+}
+
+impl Disk for Watched {
+    type Buffer = Vec<u8>;
+
+    fn buffer(&self, bytes: usize) -> Vec<u8> {
+        self.0.buffer(bytes)
+    }
+
+    fn files(&self) -> Result<Vec<(FileNumber, u64)>, DiskError> {
+        self.0.files()
+    }
+
+    fn read(&self, file: FileNumber, position: u64, bytes: usize, into: &mut Vec<u8>) -> Result<usize, DiskError> {
+        self.1.lock().expect("nobody panics with it").push(Read { file, position, bytes });
+        self.0.read(file, position, bytes, into)
+    }
+
+    fn read_sidecar(&self, file: FileNumber) -> Result<Option<Vec<u8>>, DiskError> {
+        self.0.read_sidecar(file)
+    }
+
+    fn write_sidecar(&mut self, file: FileNumber, bytes: &[u8]) -> Result<(), DiskError> {
+        self.0.write_sidecar(file, bytes)
+    }
+
+    fn write(&mut self, file: FileNumber, position: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        self.0.write(file, position, bytes)
+    }
+
+    fn sync(&mut self, file: FileNumber) -> Result<(), DiskError> {
+        self.0.sync(file)
+    }
+
+    fn quarantine(&mut self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
+        self.0.quarantine(name, bytes)
     }
 }
 

@@ -77,6 +77,11 @@ impl Client {
     }
 
     fn ask<R: Request>(&mut self, request: &R, version: i16) -> std::io::Result<R::Response> {
+        self.send(request, version)?;
+        self.receive::<R>(self.asked, version)
+    }
+
+    fn send<R: Request>(&mut self, request: &R, version: i16) -> std::io::Result<()> {
         self.asked += 1;
         let header = RequestHeader::default()
             .with_request_api_key(R::KEY)
@@ -88,14 +93,17 @@ impl Client {
         request.encode(&mut frame, version).expect("a request encodes");
         let length = i32::try_from(frame.len() - 4).expect("requests are small");
         frame[..4].copy_from_slice(&length.to_be_bytes());
-        self.stream.write_all(&frame)?;
+        self.stream.write_all(&frame)
+    }
+
+    fn receive<R: Request>(&mut self, wanted: i32, version: i16) -> std::io::Result<R::Response> {
         let mut length = [0; 4];
         self.stream.read_exact(&mut length)?;
         let mut answer = BytesMut::zeroed(usize::try_from(i32::from_be_bytes(length)).expect("a length"));
         self.stream.read_exact(&mut answer)?;
         let mut answer = answer.freeze();
         let correlation = answer.get_i32();
-        assert_eq!(correlation, self.asked, "answer to {correlation}, asked {}", self.asked);
+        assert_eq!(correlation, wanted, "answer to {correlation}, wanted that to {wanted}");
         let body = R::Response::decode(&mut answer, version).expect("an answer decodes");
         assert!(!answer.has_remaining(), "{} bytes left over", answer.remaining());
         Ok(body)
@@ -140,22 +148,7 @@ impl Client {
 
     /// The same, where the node may be gone.
     pub fn try_fetch(&mut self, topic: &str, partition: i32, offset: i64, wait_ms: i32) -> std::io::Result<Fetched> {
-        let asked = FetchPartition::default()
-            .with_partition(partition)
-            .with_current_leader_epoch(-1)
-            .with_fetch_offset(offset)
-            .with_log_start_offset(-1)
-            .with_partition_max_bytes(FETCH_BYTES);
-        let topic = FetchTopic::default().with_topic(name(topic)).with_partitions(vec![asked]);
-        let request = FetchRequest::default()
-            .with_replica_id(BrokerId(-1))
-            .with_max_wait_ms(wait_ms)
-            .with_min_bytes(1)
-            .with_max_bytes(FETCH_BYTES)
-            .with_session_id(0)
-            .with_session_epoch(-1)
-            .with_topics(vec![topic]);
-        let answer = self.ask(&request, FETCH)?;
+        let answer = self.ask(&fetch(topic, partition, offset, wait_ms), FETCH)?;
         assert_eq!(answer.error_code, 0, "error {} of 0 for the whole fetch", answer.error_code);
         let found = answer.responses.into_iter().flat_map(|topic| topic.partitions).next().expect("the partition asked for");
         Ok(Fetched {
@@ -164,6 +157,13 @@ impl Client {
             log_start: found.log_start_offset,
             batches: found.records.unwrap_or_default(),
         })
+    }
+
+    /// Asks for records that often and reads none of the answers: a consumer that has stalled.
+    pub fn stall(&mut self, topic: &str, partition: i32, offset: i64, times: usize) {
+        for _ in 0..times {
+            self.send(&fetch(topic, partition, offset, 0), FETCH).expect("requests are small");
+        }
     }
 
     /// Every record between log start and high watermark as they stand now, in the order of delivery.
@@ -252,6 +252,24 @@ pub fn split(mut bytes: Bytes) -> Vec<(i64, i64, Bytes)> {
 /// The records of one batch, its CRC checked.
 pub fn decoded(mut batch: Bytes) -> Vec<Record> {
     RecordBatchDecoder::decode(&mut batch).expect("a batch that is served holds").records
+}
+
+fn fetch(topic: &str, partition: i32, offset: i64, wait_ms: i32) -> FetchRequest {
+    let asked = FetchPartition::default()
+        .with_partition(partition)
+        .with_current_leader_epoch(-1)
+        .with_fetch_offset(offset)
+        .with_log_start_offset(-1)
+        .with_partition_max_bytes(FETCH_BYTES);
+    let topic = FetchTopic::default().with_topic(name(topic)).with_partitions(vec![asked]);
+    FetchRequest::default()
+        .with_replica_id(BrokerId(-1))
+        .with_max_wait_ms(wait_ms)
+        .with_min_bytes(1)
+        .with_max_bytes(FETCH_BYTES)
+        .with_session_id(0)
+        .with_session_epoch(-1)
+        .with_topics(vec![topic])
 }
 
 fn name(topic: &str) -> TopicName {

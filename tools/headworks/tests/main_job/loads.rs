@@ -124,6 +124,37 @@ fn lines_are_acknowledged_through_a_stop_and_a_kill() {
     assert!(number(&ledger["answers"]["connections"]["broken"]) >= 200, "{}", ledger["answers"]);
 }
 
+/// Eight consumers, half at the tail, which is in the ring, and half in history, ask for 64 MiB each and read nothing, while five times the
+/// ring goes through it.
+#[test]
+fn consumers_that_read_nothing_cost_a_sender_nothing() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let settings = ["node.lanes=1", "log.ring=8MiB", "listener.tcp.ack=true"];
+    let node = Node::start(&folder.path().join("data"), &settings);
+    let target = node.address("tcp").to_string();
+    let arguments = ["tcp", "--ack", "--target", &target, "--rate", "max", "--size", "1024", "--sources", "8", "--duration", "120s"];
+    let mut generator = loadgen::begin_by(&node, &arguments, &folder.path().join("run.json"));
+    generator.under_way();
+    until_durable(&node, 10_000);
+    let stalled: Vec<_> = (0..8)
+        .map(|number| {
+            let behind = if number % 2 == 0 { node.ledger().durable().cast_signed() - 4_000 } else { 0 };
+            let mut client = node.kafka();
+            client.stall("events", 0, behind, 16);
+            client
+        })
+        .collect();
+    let known = node.ledger().durable();
+    until_durable(&node, known + 40_000);
+    let ledger = node.ledger();
+    assert_eq!((ledger.shed(), ledger.dropped()), (0, 0), "{}", ledger.0);
+    drop(stalled);
+    let (ledger, found) = finish(folder.path(), node, generator, "events");
+    check(&ledger, &found);
+    assert_eq!(number(&ledger["answers"]["connections"]["broken"]), 0, "{ledger}");
+}
+
 #[test]
 fn idempotent_producers_lose_and_double_nothing_through_kills_and_a_stop() {
     let _alone = alone();
