@@ -368,8 +368,8 @@ pub enum Note {
     Trusted,
     /// A handover was asked for and is not possible now.
     NoHandover,
-    /// A handover took too long and was taken back.
-    TakenBack,
+    /// A handover took too long, or its connection has ended: the lead is asked back, and refused where the other node has taken it.
+    AsksBack,
     /// A promotion was asked for, and this node may not: not in sync, or its disk has failed, or an operator decides.
     MayNotLead,
     /// The primary is not heard, and whether this node leads an operator decides.

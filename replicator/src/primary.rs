@@ -544,7 +544,7 @@ impl Shard {
         if self.primary().is_none_or(|primary| primary.handing.is_none()) || !self.tracker.is_settled() {
             return;
         }
-        self.note(Note::TakenBack);
+        self.note(Note::AsksBack);
         self.close_all(Close::NewEpoch);
         self.take(register);
     }

@@ -172,7 +172,7 @@ fn a_handover_that_takes_too_long_is_taken_back_by_a_new_epoch() {
     rig.now_ns = 500;
     rig.tell(Event::HeartbeatAck { lane: 0, epoch: Epoch(5) });
     let effects = rig.tell(Event::Tick);
-    assert!(effects.contains(&Effect::Note(Note::TakenBack)), "{effects:?}");
+    assert!(effects.contains(&Effect::Note(Note::AsksBack)), "{effects:?}");
     assert_eq!(swap_of(&effects).unwrap().register, register(9, 6, ME, Some(PEER)));
     assert_eq!(rig.lead()[0], Effect::Serve { epoch: Epoch(6) });
     let mut lost = paired();

@@ -6,6 +6,7 @@ use crate::harness::packets::{self, named};
 use crate::harness::program::{PROGRAM, check_end, run_arguments, text_of};
 use crate::harness::{is_root, skip, wait};
 use crate::{check_refused, refused_by};
+use serde_json::Value;
 use std::io::{ErrorKind, Write as _};
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
@@ -110,6 +111,29 @@ fn directory_of_somebody_else_ends_with_77() {
         let output = refused_by(as_nobody(&program, &path), &data);
         check_end(&output, 77, &["permission", &text_of(&path), "chown"]);
     }
+}
+
+#[test]
+fn without_privileges_a_node_serves_and_says_what_it_cannot_count() {
+    if !is_root() {
+        return skip("host::without_privileges", "becoming another user needs root");
+    }
+    let _turn = unprivileged();
+    let (folder, program) = open_to_all();
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).expect("a fresh folder");
+    std::os::unix::fs::chown(&data, Some(NOBODY), Some(NOBODY)).expect("root gives away what it made");
+    let node = Node::start_by(as_nobody(&program, &data), &data);
+    let sent: Vec<_> = (0..100).map(|number| named(0, number, 100)).collect();
+    packets::send(&packets::source(node.udp()), &sent);
+    let ledger = node.settled(100);
+    ledger.assert_balanced();
+    let setting = std::fs::read_to_string("/proc/sys/kernel/unprivileged_bpf_disabled").expect("procfs is mounted");
+    let is_counted = setting.trim() == "0";
+    assert_eq!(ledger.0.pointer("/listeners/0/exact").and_then(Value::as_bool), Some(is_counted), "{setting}: {}", ledger.0);
+    assert_eq!(node.status().warns("grant CAP_BPF"), !is_counted, "{setting}: {}", node.status().0);
+    assert_eq!(node.kafka().read_all("events", 0).len(), 100);
+    node.stop();
 }
 
 #[test]

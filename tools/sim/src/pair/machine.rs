@@ -331,7 +331,7 @@ impl World {
             Note::Alone => self.counts.alone += 1,
             Note::Paired => self.counts.paired += 1,
             Note::Frozen(_) => self.counts.frozen += 1,
-            Note::TakenBack => self.counts.taken_back += 1,
+            Note::AsksBack => self.counts.asked_back += 1,
             Note::Stalled | Note::Trusted | Note::NoHandover | Note::MayNotLead | Note::AwaitsOperator => {}
             Note::Repaired => self.counts.repaired += 1,
         }

@@ -151,8 +151,8 @@ counts! {
     frozen,
     /// Handovers asked for.
     switchovers,
-    /// Handovers taken back.
-    taken_back,
+    /// Handovers whose lead was asked back.
+    asked_back,
     /// Logs cut.
     cuts,
     /// Logs begun anew.

@@ -496,6 +496,10 @@ impl Host for PairHost {
                 "the primary is not heard, and this node does not lead by itself: an operator is the arbiter. Make sure that the primary does \
                     not run and will not come back as primary; then `headworks pair promote --confirm-fenced NAME` here"
             ),
+            Note::AsksBack => tracing::info!(
+                "handing over: the other node did not take over in time, or its connection has ended; this node asks for the lead, and yields \
+                    where the other has it"
+            ),
             Note::Repaired => tracing::warn!("this node's disk had failed; it is in sync again, and may lead"),
             other => tracing::warn!(note = ?other, "pair"),
         }
