@@ -44,7 +44,8 @@ impl Default for Limits {
         Self {
             kafka_connections_max: 1024,
             http_connections_max: 64,
-            request_bytes_max: 1 << 20,
+            // The largest batch with what stands around it, for several partitions: Apache Kafka's own client counts batches alone.
+            request_bytes_max: 8 << 20,
             requests_buffered_bytes_max: 64 << 20,
             reply_bytes_max: 64 << 20,
             replies_buffered_bytes_max: 256 << 20,

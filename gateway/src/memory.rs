@@ -26,6 +26,7 @@ struct Shared {
     broken: Cell<bool>,
     producers: Cell<i64>,
     held: Cell<bool>,
+    full: Cell<bool>,
     unsettled: Cell<bool>,
 }
 
@@ -117,6 +118,12 @@ impl MemoryLog {
     /// From now on what clients append is committed by [`MemoryLog::commit`] alone.
     pub fn hold(&self) {
         self.0.held.set(true);
+    }
+
+    /// Whether it has no room for further requests.
+    pub fn set_full(&self, is_full: bool) {
+        self.0.full.set(is_full);
+        self.0.moved.notify_waiters();
     }
 
     /// Whether it leads, and does not know yet that everything that it took over is committed.
@@ -272,6 +279,16 @@ impl Store for MemoryLog {
 
     fn commits(&self) -> impl Future<Output = ()> {
         self.0.moved.notified()
+    }
+
+    async fn room(&self) {
+        loop {
+            let moved = self.0.moved.notified();
+            if !self.0.full.get() {
+                return;
+            }
+            moved.await;
+        }
     }
 
     fn append<'s>(

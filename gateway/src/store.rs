@@ -204,6 +204,10 @@ pub trait Store: 'static {
     /// then waits; a commit between the look and the wait must therefore complete it.
     fn commits(&self) -> impl Future<Output = ()>;
 
+    /// Completes when a further request of batches may be begun: whoever sends faster than the log takes it in waits here, which is what
+    /// bounds the memory of batches that are on their way. An append itself never refuses for it.
+    fn room(&self) -> impl Future<Output = ()>;
+
     /// Hands over one whole record batch of magic 2 whose length, counts and CRC-32C were checked; base offset and leader
     /// epoch in it are replaced. Takes effect in the order of the *calls*, so a connection may begin several before it
     /// waits for the first. An idempotent producer's batch is checked against its last five in that order; a duplicate

@@ -11,7 +11,7 @@
 use crate::batches::Batch;
 use crate::frame::{self, Dress, OVERHEAD_BYTES_MAX, Template};
 use headworks_format::PartitionId;
-use headworks_format::batch::{self, BATCH_BYTES_MAX, BATCH_HEADER_BYTES, Closing};
+use headworks_format::batch::{self, BATCH_BYTES_MAX, BATCH_HEADER_BYTES, BATCH_RECORDS_MAX, Closing};
 use headworks_format::block::{self, BATCHES_MAX, COUNTERS, HEAD_BYTES, PAYLOAD_BYTES_MAX, Seal};
 use headworks_format::checksum::Running;
 
@@ -200,6 +200,7 @@ impl Intake {
     pub fn take_batch(&mut self, slot: &mut [u8], batch: &Batch, now_ns: u64) -> bool {
         let bytes = batch.bytes.len();
         assert!((BATCH_HEADER_BYTES..=BATCH_BYTES_MAX).contains(&bytes), "a batch of {bytes} B, at most {BATCH_BYTES_MAX}");
+        assert!(batch.records <= BATCH_RECORDS_MAX, "a batch of {} records, at most {BATCH_RECORDS_MAX}", batch.records);
         self.close_batch(slot);
         let from = self.at.max(HEAD_BYTES);
         if from + bytes > PAYLOAD_END || self.batches == BATCHES_MAX {

@@ -12,6 +12,7 @@ use headworks_ring::{Drain, Region, message_ring, slot_ring};
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 const SLOTS: usize = 4;
 const RECORD_BYTES: usize = 10_000;
@@ -44,7 +45,7 @@ impl Progress for Standing {
     }
 }
 
-fn build() -> (IngestLoop, Drain, Book, SocketAddr) {
+fn build(idle: Duration) -> (IngestLoop, Drain, Book, SocketAddr) {
     let region = Arc::new(Region::map(SLOTS * BLOCK_BYTES_MAX).unwrap());
     let (filler, drain, _readers) = slot_ring(region, SLOTS, BLOCK_BYTES_MAX);
     let acceptor = tcp_group("127.0.0.1:0".parse().unwrap(), 1).unwrap().remove(0);
@@ -57,7 +58,7 @@ fn build() -> (IngestLoop, Drain, Book, SocketAddr) {
         record_bytes_max: 1 << 20,
         ack: None,
         connections_max: 4,
-        idle_ns_max: 3_600_000_000_000,
+        idle_ns_max: u64::try_from(idle.as_nanos()).unwrap(),
         partition: PartitionId(0),
         key_source: false,
         receive_time: false,
@@ -95,7 +96,7 @@ fn push(ingest: &mut IngestLoop, client: &mut TcpStream, bytes: &[u8]) -> usize 
 
 #[test]
 fn a_full_ring_stops_the_sender_and_loses_nothing() {
-    let (mut ingest, mut drain, book, address) = build();
+    let (mut ingest, mut drain, book, address) = build(Duration::from_secs(3600));
     let mut client = TcpStream::connect(address).unwrap();
     client.set_nonblocking(true).unwrap();
     // More than ring, receive buffers and socket buffers hold together.
@@ -121,4 +122,36 @@ fn a_full_ring_stops_the_sender_and_loses_nothing() {
     }
     let counts = book.read();
     assert_eq!((counts.arrived, counts.received, counts.admitted, counts.imbalance()), (records, records, records, 0));
+}
+
+#[test]
+fn who_is_not_listened_to_for_want_of_room_is_not_silent() {
+    let idle = Duration::from_millis(50);
+    let (mut ingest, mut drain, book, address) = build(idle);
+    let mut flood = TcpStream::connect(address).unwrap();
+    flood.set_nonblocking(true).unwrap();
+    let record = [&u32::try_from(RECORD_BYTES).unwrap().to_be_bytes()[..], &[7; RECORD_BYTES]].concat();
+    let sent = push(&mut ingest, &mut flood, &record.repeat(4000));
+    assert!(sent < 4000 * record.len(), "the ring is full, and all buffers are held");
+    let before = book.read().admitted;
+    let mut other = TcpStream::connect(address).unwrap();
+    other.write_all(&record).unwrap();
+    let since = Instant::now();
+    // Several sweeps, which come each quarter of a second.
+    while since.elapsed() < Duration::from_secs(1) {
+        ingest.turn();
+    }
+    assert_eq!(book.read().admitted, before, "nothing is taken");
+    // What the flood has sent whole, and the other's one record.
+    let wanted = (sent / record.len()) as u64 + 1;
+    for _ in 0..1000 {
+        let published = drain.published();
+        drain.share(published);
+        drain.release(published);
+        push(&mut ingest, &mut flood, &[]);
+        if book.read().admitted == wanted {
+            return;
+        }
+    }
+    panic!("{wanted} records were sent, {:?}", book.read());
 }

@@ -17,6 +17,9 @@ pub const CRC_FROM: usize = 21;
 pub const LENGTH_FROM: usize = 12;
 /// The largest batch: one record of 1 MiB, however it is dressed, and what clients may send (Kafka's `message.max.bytes`).
 pub const BATCH_BYTES_MAX: usize = (1 << 20) + (4 << 10);
+/// Records of one batch of a client at most. Compressed records are not counted, so their number is the client's word; a block's is
+/// the sum of its batches', in 32 bits.
+pub const BATCH_RECORDS_MAX: u32 = 1 << 24;
 /// The only record format.
 pub const MAGIC: i8 = 2;
 

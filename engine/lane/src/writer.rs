@@ -441,18 +441,27 @@ impl Writer {
     pub fn add_segment(&mut self, file: FileNumber, opened: &DirectFile, ring: &mut Ring) -> std::io::Result<()> {
         ring.set_file(self.slot_of(file), Arc::clone(&opened.fd))?;
         self.full_since_ns = None;
-        self.log.view().disk_full.store(false, Ordering::Release);
         self.log.on_segment(file);
+        self.say_full();
         Ok(())
     }
 
     /// The volume is full: say so, and ask again later.
     pub fn segment_failed(&mut self, now_ns: u64) {
         self.full_since_ns = Some(now_ns);
-        self.log.view().disk_full.store(true, Ordering::Release);
         self.log.on_segment_failed();
-        // What it holds back for want of a slot is shed from now on.
-        self.producer.wake();
+        self.say_full();
+    }
+
+    /// The volume is full when it had no room for a segment and nothing can be appended: what retention gave back is room too.
+    fn say_full(&mut self) {
+        let is_full = self.is_stuck();
+        let said = &self.log.view().disk_full;
+        if said.load(Ordering::Relaxed) != is_full {
+            said.store(is_full, Ordering::Release);
+            // What it holds back for want of a slot is shed from now on, or taken in again.
+            self.producer.wake();
+        }
     }
 
     pub fn tick(&mut self, now_ns: u64) {
@@ -462,6 +471,7 @@ impl Writer {
             self.log.retry_segments();
         }
         self.log.tick(now_ns);
+        self.say_full();
         self.tell_committed();
         self.gauges.ring_in_use.store(self.drain.published() - self.drain.released(), Ordering::Relaxed);
     }

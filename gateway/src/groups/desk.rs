@@ -66,7 +66,11 @@ impl Desk {
             let deadline = self.coordinator.borrow().next_deadline_ms();
             match deadline {
                 None => moved.await,
-                Some(deadline) if deadline <= self.now_ms() => self.happens(Event::Time),
+                Some(deadline) if deadline <= self.now_ms() => {
+                    self.happens(Event::Time);
+                    // Whatever the next deadline is, others have their turn first.
+                    tokio::task::yield_now().await;
+                }
                 Some(deadline) => {
                     let due = tokio::time::sleep_until(self.began + Duration::from_millis(deadline));
                     tokio::select! {

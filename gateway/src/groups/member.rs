@@ -96,7 +96,7 @@ impl Member {
     }
 }
 
-/// Bytes of protocols together.
+/// Bytes of protocols together, about.
 pub(super) fn bytes_of(protocols: &[Protocol]) -> usize {
-    protocols.iter().map(|protocol| protocol.name.len() + protocol.metadata.len()).sum()
+    protocols.iter().map(|protocol| size_of::<Protocol>() + protocol.name.len() + protocol.metadata.len()).sum()
 }

@@ -143,7 +143,17 @@ async fn converse<S: Store>(broker: &Broker<S>, stream: &mut TcpStream, client: 
                 }
             }
         };
-        if !dispatch::is_produce(&frame.bytes) {
+        if dispatch::is_produce(&frame.bytes) {
+            // Back-pressure: a request that the log has no room for is not begun, and its connection is not read on.
+            loop {
+                tokio::select! {
+                    biased;
+                    () = broker.closed() => return Err(End::Closing),
+                    answered = under_way.first(), if !under_way.is_empty() => send(broker, &mut to, answered?).await?,
+                    () = broker.store.room() => break,
+                }
+            }
+        } else {
             // Everything else sees what came before it answered, as if each request waited for the one before.
             while !under_way.is_empty() {
                 let answered = under_way.first().await?;

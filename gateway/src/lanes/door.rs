@@ -11,7 +11,8 @@
 //! finds the places of all that was committed.
 //!
 //! Nothing waits and nothing is lost in here: when as many batches as the lane takes are on their way, further ones stand
-//! in line, whose memory the budget of request frames bounds.
+//! in line. Its memory is bounded by who reads requests: none is begun while all doors together hold too much
+//! ([`Store::room`](crate::store::Store::room)).
 
 use super::sequences::{Decision, Place, Sequences, Stand};
 use crate::cluster::Taken;
@@ -73,13 +74,15 @@ pub(super) struct Door {
     line: VecDeque<Outgoing>,
     /// Buffers that are with the lane.
     lent: usize,
+    /// Bytes of batches that stand in line or are with the lane.
+    held_bytes: usize,
     next_ticket: u64,
 }
 
 impl Door {
     pub fn new(parts: DoorParts) -> Door {
         let sequences = Sequences::new(parts.producers.iter(), 0);
-        Door { parts, sequences, places: HashMap::new(), line: VecDeque::new(), lent: 0, next_ticket: 1 }
+        Door { parts, sequences, places: HashMap::new(), line: VecDeque::new(), lent: 0, held_bytes: 0, next_ticket: 1 }
     }
 
     /// Hands a checked batch over, or finds that it was before.
@@ -104,6 +107,7 @@ impl Door {
         if let Some(produced) = &produced {
             self.sequences.note(partition, produced, Rc::clone(&place));
         }
+        self.held_bytes += bytes.len();
         self.line.push_back(Outgoing { partition, bytes, records, crc, max_timestamp_ms, ticket });
         self.pump();
         Decided::Stands(place)
@@ -121,10 +125,16 @@ impl Door {
             let place = self.places.remove(&receipt.ticket).expect("a receipt for each ticket, once");
             place.set(Some(Stand { base_offset: receipt.base_offset, sequence: receipt.sequence }));
         }
-        while self.parts.returned.recv().is_some() {
+        while let Some(bytes) = self.parts.returned.recv() {
             self.lent -= 1;
+            self.held_bytes -= bytes.len();
         }
         self.pump();
+    }
+
+    /// Bytes of batches that have not come back from the lane.
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes
     }
 
     fn pump(&mut self) {

@@ -99,8 +99,8 @@ pub struct LaneStore<D: Disk> {
     pub(super) topics: RefCell<BTreeMap<String, Vec<At>>>,
     /// Names of topics that are being made.
     pub(super) making: RefCell<BTreeSet<String>>,
-    /// Partitions that are being made.
-    pub(super) growing: Cell<usize>,
+    /// Partitions that are being made, by lane.
+    pub(super) growing: RefCell<Vec<usize>>,
     pub(super) next_id: Cell<u32>,
     producers_made: Cell<u32>,
     pub(super) commits: Commits,
@@ -125,6 +125,7 @@ where
         let (lanes, doors): (Vec<_>, _) = lanes.into_iter().map(split).unzip();
         let catalog = Catalog::of(&lanes);
         LaneStore {
+            growing: RefCell::new(vec![0; lanes.len()]),
             took_over: RefCell::new(vec![0; lanes.len()]),
             lanes,
             doors,
@@ -133,7 +134,6 @@ where
             partitions_seen: Cell::new(catalog.partitions),
             topics: RefCell::new(catalog.topics),
             making: RefCell::default(),
-            growing: Cell::new(0),
             next_id: Cell::new(catalog.next_id),
             producers_made: Cell::new(0),
             commits: Commits::new(commits),
@@ -164,11 +164,15 @@ where
         }
     }
 
-    async fn read_at(&self, at: At, asked: u64, bytes_max: usize) -> Result<Vec<Bytes>, ReadError> {
+    pub(super) async fn read_at(&self, at: At, asked: u64, bytes_max: usize) -> Result<Vec<Bytes>, ReadError> {
         let view = &self.lanes[at.lane].view;
         let mut from = asked;
         for _ in 0..LOOKS_MAX {
             match self.look(at, from, bytes_max).await {
+                // Retention was faster than the read: what begins behind the gap is not what was asked for.
+                Some(Outcome::Batches(batches)) if begins_behind(&batches, from) && from < view.log_start(at.place) => {
+                    return Err(ReadError::OutOfRange(self.state_at(at)));
+                }
                 Some(Outcome::Batches(batches)) => return Ok(batches),
                 Some(Outcome::End) if from == asked => return Ok(Vec::new()),
                 // Not lost: the reader comes again until the other node has answered.
@@ -284,6 +288,12 @@ enum Outcome {
     Pending,
 }
 
+/// Whether the first of the batches begins behind the offset.
+fn begins_behind(batches: &[Bytes], offset: u64) -> bool {
+    let base = batches.first().and_then(|bytes| bytes.first_chunk()).map_or(0, |base| u64::from_be_bytes(*base));
+    base > offset
+}
+
 /// Copies batches out of ring slots, block by block, until one is gone.
 fn copy_tail(readers: &Readers, batches: &[Found]) -> Vec<Bytes> {
     let mut copied = Vec::new();
@@ -358,6 +368,10 @@ where
 
     fn commits(&self) -> impl Future<Output = ()> {
         self.commits.next()
+    }
+
+    fn room(&self) -> impl Future<Output = ()> {
+        self.room_at_the_doors()
     }
 
     fn append<'s>(

@@ -2,7 +2,7 @@
 
 use super::door::Decided;
 use super::sequences::Place;
-use super::store::{At, LaneStore, offset};
+use super::store::{At, LaneStore, Reading, offset};
 use crate::store::{AppendError, Appended, CreateError, Level};
 use bytes::Bytes;
 use headworks_format::PartitionId;
@@ -10,6 +10,9 @@ use headworks_format::batch::BATCH_BYTES_MAX;
 use headworks_format::checkpoint::{NAME_BYTES_MAX, PARTITIONS_MAX, Partition};
 use headworks_log::Disk;
 use std::sync::atomic::Ordering;
+
+/// Bytes of batches that all doors may hold before requests wait.
+pub(super) const HELD_BYTES_MAX: usize = 64 << 20;
 
 impl<D: Disk> LaneStore<D> {
     /// Hands the batch to its lane now; what is returned only waits.
@@ -34,6 +37,32 @@ impl<D: Disk> LaneStore<D> {
             Decided::OutOfOrder { found, expected } => Err(AppendError::OutOfOrder { found, expected }),
             Decided::Fenced => Err(AppendError::ProducerFenced),
             Decided::Malformed => Err(AppendError::Interrupted),
+        }
+    }
+
+    /// Waits until the doors hold less than their bound. Lanes of a full volume do not count: appends to them are refused at once.
+    pub(super) async fn room_at_the_doors(&self) {
+        let held = |collects: bool| {
+            let doors = self.doors.iter().zip(&self.lanes).filter(|(_, lane)| !lane.view.disk_full.load(Ordering::Acquire));
+            let held = doors.map(|(door, _)| {
+                let mut door = door.borrow_mut();
+                if collects {
+                    door.collect();
+                }
+                door.held_bytes()
+            });
+            held.sum::<usize>()
+        };
+        if held(false) < HELD_BYTES_MAX {
+            return;
+        }
+        loop {
+            // The watch before the look: what is taken in between completes it.
+            let moved = self.commits.next();
+            if held(true) < HELD_BYTES_MAX || !self.leads_now() {
+                return;
+            }
+            moved.await;
         }
     }
 
@@ -84,14 +113,15 @@ impl<D: Disk> LaneStore<D> {
     }
 
     fn room_for(&self, partitions: i32) -> Result<usize, CreateError> {
-        let least = self.lanes.iter().map(|lane| PARTITIONS_MAX - lane.view.partitions.len().min(PARTITIONS_MAX)).min().unwrap_or(0);
+        let mut growing = self.growing.borrow_mut();
         // What is being made stands in no view yet.
-        let max = (least * self.lanes.len()).saturating_sub(self.growing.get());
+        let room = |(lane, growing): (&Reading<D>, &usize)| PARTITIONS_MAX.saturating_sub(lane.view.partitions.len() + growing);
+        let max = most_partitions(&self.lanes.iter().zip(&*growing).map(room).collect::<Vec<_>>());
         let count = usize::try_from(partitions).unwrap_or(0);
         if count == 0 || count > max {
             return Err(CreateError::Partitions { partitions, max: i32::try_from(max).unwrap_or(i32::MAX) });
         }
-        self.growing.set(self.growing.get() + count);
+        (0..count).for_each(|number| growing[number % self.lanes.len()] += 1);
         Ok(count)
     }
 
@@ -116,12 +146,18 @@ impl<D: Disk> LaneStore<D> {
         loop {
             let moved = self.commits.next();
             if made.iter().all(|(lane, id)| self.lanes[*lane].view.place(*id).is_some()) {
-                self.growing.set(self.growing.get() - made.len());
+                let mut growing = self.growing.borrow_mut();
+                made.iter().for_each(|(lane, _)| growing[*lane] -= 1);
                 return;
             }
             moved.await;
         }
     }
+}
+
+/// Partitions that a topic can have where each lane has room for so many: partition p goes to lane p mod lanes.
+pub(super) fn most_partitions(rooms: &[usize]) -> usize {
+    rooms.iter().enumerate().map(|(lane, room)| room * rooms.len() + lane).min().unwrap_or(0)
 }
 
 /// Whether Kafka's own broker would take the name.

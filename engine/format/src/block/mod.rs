@@ -27,6 +27,8 @@ pub const HEADER_BYTES: usize = 256;
 pub const ENTRY_BYTES: usize = 32;
 /// Batches that one block can hold.
 pub const BATCHES_MAX: usize = (HEAD_BYTES - HEADER_BYTES) / ENTRY_BYTES;
+// Every batch with the most that its client may say, and beside them as many records as there are bytes.
+const _: () = assert!(BATCHES_MAX as u64 * crate::batch::BATCH_RECORDS_MAX as u64 + BLOCK_BYTES_MAX as u64 <= u32::MAX as u64);
 /// Bytes of the tail stamp.
 pub const TAIL_BYTES: usize = 16;
 /// What every block's size and position is a multiple of.

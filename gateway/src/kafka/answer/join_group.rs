@@ -19,6 +19,10 @@ use crate::store::Store;
 
 /// Longest name across restarts, as long as Apache Kafka takes it.
 const INSTANCE_BYTES_MAX: usize = 249;
+/// Ways of assigning that one member may name; clients name one to four.
+const PROTOCOLS_MAX: usize = 32;
+/// Shortest wait for members to join again: one of nothing would be waited for again and again.
+const REBALANCE_MS_MIN: u64 = 100;
 /// First version in which a member counts only when it comes back with the id that it was given.
 const ID_FIRST_VERSION_MIN: i16 = 4;
 /// First version in which a leader can be told not to assign.
@@ -30,6 +34,7 @@ pub fn begin<'b, S: Store>(broker: &'b Broker<S>, client: &Client, asked: Asked,
         ErrorCode::None if request.instance.is_some_and(|name| name.is_empty() || name.len() > INSTANCE_BYTES_MAX) => {
             ErrorCode::InvalidRequest
         }
+        ErrorCode::None if request.protocols.len() > PROTOCOLS_MAX => ErrorCode::InvalidRequest,
         error => error,
     };
     if error != ErrorCode::None {
@@ -56,7 +61,8 @@ fn join<S: Store>(broker: &Broker<S>, client: &Client, asked: Asked, request: &J
     };
     let session_ms = u64::try_from(request.session_ms).unwrap_or(0);
     // Nobody waits longer for a member than it may be silent at most.
-    let rebalance_ms = u64::try_from(request.rebalance_ms).unwrap_or(session_ms).min(broker.limits.groups.session_ms_max);
+    let rebalance_ms = u64::try_from(request.rebalance_ms).unwrap_or(session_ms);
+    let rebalance_ms = rebalance_ms.clamp(REBALANCE_MS_MIN, broker.limits.groups.session_ms_max);
     Join {
         group: request.group.to_owned(),
         member: request.member.to_owned(),

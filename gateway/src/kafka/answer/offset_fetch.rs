@@ -5,11 +5,12 @@ use kafka_protocol::messages::offset_fetch_response::{
     OffsetFetchResponseTopics,
 };
 use kafka_protocol::messages::{GroupId, OffsetFetchResponse};
+use std::collections::HashSet;
 
 use super::super::broker::Broker;
 use super::super::dispatch::{Asked, Refusal};
 use super::super::errors::ErrorCode;
-use super::super::request::offset_fetch::{FetchGroup, OffsetFetch};
+use super::super::request::offset_fetch::{FetchGroup, OffsetFetch, OffsetTopic};
 use super::group::admit;
 use super::{Reply, encode, text, topic_name};
 use crate::groups::{Entry, Table};
@@ -25,16 +26,18 @@ type Found<'a> = (&'a str, Vec<(i32, Option<&'a Entry>)>);
 
 /// Answers each group.
 pub fn answer<S: Store>(broker: &Broker<S>, asked: Asked, request: &OffsetFetch<'_>) -> Result<Reply, Refusal> {
-    let codes: Vec<ErrorCode> = request.groups.iter().map(|group| admit(broker, group.group)).collect();
+    let mut seen = HashSet::new();
+    let asked_groups: Vec<&FetchGroup<'_>> = request.groups.iter().filter(|group| seen.insert(group.group)).collect();
+    let codes: Vec<ErrorCode> = asked_groups.iter().map(|group| admit(broker, group.group)).collect();
     let first = codes.iter().fold(ErrorCode::None, |first, error| first.or(*error));
     let nothing = Table::default();
     let known = broker.committed.table(&broker.store);
     let table: &Table = known.as_deref().unwrap_or(&nothing);
     if asked.version >= GROUPS_VERSION_MIN {
-        let groups = request.groups.iter().zip(&codes).map(|(group, error)| several(table, group, *error));
+        let groups = asked_groups.iter().zip(&codes).map(|(group, error)| several(table, group, *error));
         return encode(asked, first, &OffsetFetchResponse::default().with_groups(groups.collect()));
     }
-    let group = request.groups.first().expect("one group before version 8");
+    let group = asked_groups.first().expect("one group before version 8");
     let topics = if first == ErrorCode::None || asked.version < GROUP_ERROR_VERSION_MIN { found(table, group) } else { Vec::new() };
     let error = if asked.version >= GROUP_ERROR_VERSION_MIN { first } else { ErrorCode::None };
     let topics = topics.into_iter().map(|(name, partitions)| {
@@ -71,16 +74,17 @@ fn several(table: &Table, group: &FetchGroup<'_>, error: ErrorCode) -> OffsetFet
         .with_error_code(error.number())
 }
 
-/// What was asked for in that order, or all there is.
+/// What was asked for in that order, each once, or all there is: an answer is never much larger than its question and what is kept.
 fn found<'a>(table: &'a Table, group: &FetchGroup<'a>) -> Vec<Found<'a>> {
     match &group.topics {
-        Some(topics) => topics
-            .iter()
-            .map(|topic| {
-                let entry = |partition: &i32| (*partition, table.get(group.group, topic.name, *partition));
-                (topic.name, topic.partitions.iter().map(entry).collect())
-            })
-            .collect(),
+        Some(topics) => {
+            let mut seen = HashSet::new();
+            let mut entries = |topic: &OffsetTopic<'a>| {
+                let asked = topic.partitions.iter().filter(|partition| seen.insert((topic.name, **partition)));
+                asked.map(|partition| (*partition, table.get(group.group, topic.name, *partition))).collect()
+            };
+            topics.iter().map(|topic| (topic.name, entries(topic))).collect()
+        }
         None => {
             let all = table.of_group(group.group);
             all.map(|(topic, partitions)| (topic, partitions.iter().map(|(partition, entry)| (*partition, Some(entry))).collect()))

@@ -15,7 +15,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use headworks_format::batch::{Batch, BatchFault};
+use headworks_format::batch::{BATCH_RECORDS_MAX, Batch, BatchFault};
 use headworks_format::committed::STREAM;
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{ProduceResponse, TopicName};
@@ -70,7 +70,7 @@ pub fn begin<'b, S: Store>(broker: &'b Broker<S>, asked: Asked, request: &Produc
     };
     let part = |topic: &str, partition: &ProducePartition<'_>| {
         let level = if topic == STREAM { Err(internal()) } else { level.clone() };
-        let checked = level.and_then(|level| check(partition.records, asked.version).map(|records| (level, frame.slice_ref(records))));
+        let checked = level.and_then(|level| check(partition.records, asked.version).map(|records| (level, part_of(frame, records))));
         let outcome = match checked {
             Ok((level, batch)) => Outcome::Handed(Box::pin(broker.store.append(topic, partition.partition, batch, level))),
             Err(refused) => Outcome::Refused(refused),
@@ -84,6 +84,14 @@ pub fn begin<'b, S: Store>(broker: &'b Broker<S>, asked: Asked, request: &Produc
     let topics = topics.collect();
     let wait = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     Producing { asked, silent: request.acks == 0, deadline: Instant::now() + wait, topics }
+}
+
+/// Of how many times its bytes a batch may keep the frame in memory.
+const FRAME_TIMES_MAX: usize = 8;
+
+/// The batch as a part of its frame, or a copy where it is so small a part that it should not hold all of it.
+fn part_of(frame: &Bytes, records: &[u8]) -> Bytes {
+    if records.len() * FRAME_TIMES_MAX < frame.len() { Bytes::copy_from_slice(records) } else { frame.slice_ref(records) }
 }
 
 impl Producing<'_> {
@@ -172,6 +180,11 @@ fn check(records: Option<&[u8]>, version: i16) -> Result<&[u8], Refused> {
     }
     if attributes & TRANSACTIONAL_OR_CONTROL_BITS != 0 {
         return Err(invalid("a transactional or control batch: transactions are not served".to_owned()));
+    }
+    // Of what is not compressed the records are counted below; the log adds up the numbers of a block's batches.
+    let count = batch.header().record_count.get();
+    if i64::from(count) > i64::from(BATCH_RECORDS_MAX) {
+        return Err(invalid(format!("{count} records in one batch, at most {BATCH_RECORDS_MAX}: make smaller batches")));
     }
     if !batch.is_compressed() {
         read_through(&batch)?;

@@ -184,6 +184,49 @@ async fn committed_offsets_are_what_the_stream_says() {
     assert_eq!(fetched(&first, 7, Some(vec![0])).await, (0, vec![(0, 7, -1, "back".to_owned(), 0)]));
 }
 
+#[tokio::test]
+async fn what_is_asked_for_twice_is_answered_once() {
+    let log = log();
+    let (broker, _close) = ready(&log).await;
+    ask(&broker, 8, &commit("", -1, &[(0, 1, "here"), (1, 2, "there")])).await;
+    let expected = vec![(1, 2, -1, "there".to_owned(), 0), (0, 1, -1, "here".to_owned(), 0)];
+    for version in [7, 9] {
+        assert_eq!(fetched(&broker, version, Some(vec![1, 0, 1, 1])).await, (0, expected.clone()), "version {version}");
+    }
+    let all = OffsetFetchRequestGroup::default().with_group_id(group()).with_topics(None);
+    let response = ask(&broker, 9, &wire::OffsetFetchRequest::default().with_groups(vec![all; 20])).await;
+    assert_eq!(response.groups.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_names_few_ways_of_assigning() {
+    let (broker, _close) = ready(&log()).await;
+    let named = |count: usize| {
+        let protocol = |number| JoinGroupRequestProtocol::default().with_name(text(&format!("way-{number}")));
+        join(3, "").with_protocols((0..count).map(protocol).collect())
+    };
+    assert_eq!(timed(&broker, 3, &named(33)).await.error_code, ErrorCode::InvalidRequest.number());
+    assert_eq!(timed(&broker, 3, &named(32)).await.error_code, 0);
+}
+
+/// Static members alone are waited for again and again; a member that asks for no time at all is given some, and others their turn.
+#[tokio::test(start_paused = true)]
+async fn a_member_that_leaves_others_no_time_costs_nobody_else_any() {
+    let (broker, _close) = ready(&log()).await;
+    let long = |member: &str| join(5, member).with_session_timeout_ms(1_800_000).with_group_instance_id(Some(text("a")));
+    let first = timed(&broker, 5, &long("")).await;
+    let sync = wire::SyncGroupRequest::default().with_group_id(group()).with_generation_id(first.generation_id);
+    timed(&broker, 3, &sync.with_member_id(first.member_id.clone()).with_group_instance_id(Some(text("a")))).await;
+    timed(&broker, 5, &long("").with_rebalance_timeout_ms(0)).await;
+    timed(&broker, 3, &join(3, "").with_rebalance_timeout_ms(0)).await;
+    // The second one never asks for its assignment; an hour later somebody else is served still.
+    tokio::select! {
+        () = tokio::time::sleep(std::time::Duration::from_secs(600)) => {}
+        () = broker.desk.run() => unreachable!("the desk never ends"),
+    }
+    assert_eq!(timed(&broker, 3, &join(3, "").with_group_id(wire::GroupId(text("others")))).await.error_code, 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_commit_is_answered_when_it_is_committed_and_not_before() {
     let log = log();

@@ -1,7 +1,7 @@
 //! Produce, InitProducerId and topics made on first use.
 
 use crate::kafka::answer::produce::PRODUCED_BYTES_MAX;
-use headworks_format::batch::{self, BatchHeader, Closing};
+use headworks_format::batch::{self, BATCH_RECORDS_MAX, BatchHeader, Closing};
 use headworks_format::checksum;
 use kafka_protocol::messages as wire;
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
@@ -93,6 +93,24 @@ async fn batches_that_no_consumer_could_read_are_refused() {
     check(9, Some(changed(|header| header.attributes = 5.into())), ErrorCode::InvalidRecord).await;
     check(9, Some(changed(|header| header.attributes = 0x10.into())), ErrorCode::InvalidRecord).await;
     check(9, Some(changed(|header| header.attributes = 0x20.into())), ErrorCode::InvalidRecord).await;
+}
+
+#[tokio::test]
+async fn a_number_of_records_that_no_block_could_add_up_is_refused() {
+    let most = i32::try_from(BATCH_RECORDS_MAX).expect("it fits");
+    for (count, wanted) in [(most, ErrorCode::None), (most + 1, ErrorCode::InvalidRecord), (i32::MAX, ErrorCode::InvalidRecord)] {
+        let lying = changed(|header| {
+            header.attributes = 1.into();
+            (header.record_count, header.last_offset_delta) = (count.into(), (count - 1).into());
+        });
+        check(9, Some(lying), wanted).await;
+    }
+}
+
+#[test]
+fn a_request_may_hold_several_of_the_largest_batches() {
+    let (frame, batch) = (Limits::default().request_bytes_max, PRODUCED_BYTES_MAX);
+    assert!(frame > 4 * batch, "a frame of at most {frame} B, a batch of at most {batch} B");
 }
 
 #[tokio::test]

@@ -206,7 +206,8 @@ async fn unknown_key_and_version_are_counted_and_closed() {
 #[tokio::test]
 async fn absurd_lengths_are_counted_and_closed() {
     check(Limits::default(), |server| async move {
-        for length in [i32::MAX, -1, i32::MIN, 0, 7, (1 << 20) + 1] {
+        let most = i32::try_from(Limits::default().request_bytes_max).expect("a few MiB");
+        for length in [i32::MAX, -1, i32::MIN, 0, 7, most + 1] {
             let mut stream = server.connect().await;
             stream.write_i32(length).await.expect("a length sent");
             check_closed(&mut stream).await;
@@ -334,6 +335,33 @@ async fn produce_requests_are_handed_over_before_the_first_is_answered() {
             let partition = &answer.responses[0].partition_responses[0];
             assert_eq!((partition.error_code, partition.base_offset), (0, i64::from(correlation) * 2 - 1));
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_produce_request_waits_for_room_and_what_came_before_it_is_answered_meanwhile() {
+    check(Limits::default(), |server| async move {
+        server.log.hold();
+        let mut stream = server.connect().await;
+        stream.write_all(&produce(1)).await.expect("sent");
+        while server.log.appended("events", 0) < 3 {
+            tokio::task::yield_now().await;
+        }
+        server.log.set_full(true);
+        stream.write_all(&produce(2)).await.expect("sent");
+        server.log.commit("events", 0);
+        decode::<wire::ProduceRequest>(9, 1, answer(&mut stream).await);
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(server.log.appended("events", 0), 3, "the second one waits");
+        server.log.set_full(false);
+        while server.log.appended("events", 0) < 5 {
+            tokio::task::yield_now().await;
+        }
+        server.log.commit("events", 0);
+        decode::<wire::ProduceRequest>(9, 2, answer(&mut stream).await);
     })
     .await;
 }

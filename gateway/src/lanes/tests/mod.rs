@@ -1,6 +1,7 @@
 mod rig;
 mod writes;
 
+use super::store::At;
 use super::{Harmed, Healer, Healing, LaneStore, healing};
 use crate::store::{EpochEnd, ReadError, Store, TimedOffset};
 use headworks_format::batch::{Batch, BatchHeader};
@@ -123,6 +124,9 @@ fn retention_moves_the_log_start_and_what_is_left_is_read() {
     run(async {
         assert_eq!(read_all(&store, state.log_start, 4 << 20).await, all(state.log_start, 60));
         assert_eq!(store.read("events", 0, state.log_start - 1, 1000).await, Err(ReadError::OutOfRange(state)));
+        // As if retention had come between the look at the bounds and the read.
+        let late = store.read_at(At { lane: 0, place: 0 }, state.log_start.unsigned_abs() - 1, 1000).await;
+        assert_eq!(late, Err(ReadError::OutOfRange(state)));
     });
 }
 

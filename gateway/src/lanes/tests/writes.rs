@@ -1,6 +1,7 @@
 use super::rig::{Desk, Memory, Rig};
 use super::run;
 use crate::lanes::LaneStore;
+use crate::lanes::writes::{HELD_BYTES_MAX, most_partitions};
 use crate::store::{AppendError, Appended, CreateError, Level, Store};
 use bytes::Bytes;
 use headworks_format::batch::{self, BatchHeader, Closing};
@@ -23,6 +24,23 @@ fn batch_of(records: u32, producer: Option<(i64, i16, i32)>) -> Bytes {
         BatchHeader::mut_from_prefix(&mut bytes).expect("a header").0.crc = crc.into();
     }
     Bytes::from(bytes)
+}
+
+/// A batch of one record and of so many bytes.
+fn large_batch(bytes: usize) -> Bytes {
+    let mut batch = vec![0; bytes];
+    let records_crc = checksum::crc32c(&batch[batch::BATCH_HEADER_BYTES..]);
+    batch::close(&mut batch, &Closing { records: 1, records_crc, base_timestamp_ms: 1, max_timestamp_ms: 1 });
+    Bytes::from(batch)
+}
+
+/// Whether it completes without waiting.
+async fn is_there(future: impl Future<Output = ()>) -> bool {
+    tokio::select! {
+        biased;
+        () = future => true,
+        () = std::future::ready(()) => false,
+    }
 }
 
 /// Appends to partition 0 of `events` while the lane takes what comes.
@@ -117,6 +135,24 @@ fn what_the_lane_does_not_take_at_once_stands_in_line_in_the_order_of_the_calls(
 }
 
 #[test]
+fn who_asks_for_no_answer_waits_for_room_once_the_doors_hold_too_much() {
+    run(async {
+        let mut rig = Rig::new(4);
+        let (store, mut desk) = rig.writable(2);
+        let bytes = HELD_BYTES_MAX / 256;
+        for held in 0..256 {
+            assert!(is_there(store.room()).await, "room beside {held} batches");
+            let appended = store.append("events", 0, large_batch(bytes), Level::Received).await;
+            appended.expect("an append never refuses for want of room");
+        }
+        let mut room = std::pin::pin!(store.room());
+        assert!(!is_there(&mut room).await, "{HELD_BYTES_MAX} bytes are held");
+        assert_eq!(rig.take(&mut desk), 2);
+        room.await;
+    });
+}
+
+#[test]
 fn what_would_wait_for_a_node_that_is_not_there_is_refused_before_it_is_stored() {
     run(async {
         let mut rig = Rig::new(4);
@@ -186,6 +222,16 @@ fn names_and_counts_that_are_none_are_refused() {
             assert_eq!(store.create_topic("fine", partitions).await, Err(CreateError::Partitions { partitions, max: 2047 }));
         }
     });
+}
+
+#[test]
+fn a_topic_has_as_many_partitions_as_every_lane_has_room_for_its_share() {
+    for (rooms, most) in [(&[5][..], 5), (&[1, 9], 2), (&[9, 1], 3), (&[1, 0], 1), (&[0, 9], 0), (&[2, 2, 2], 6), (&[2, 1, 9], 4)] {
+        assert_eq!(most_partitions(rooms), most, "{rooms:?}");
+        let share = |lane: usize, count: usize| (0..count).filter(|number| number % rooms.len() == lane).count();
+        let fits = |count| rooms.iter().enumerate().all(|(lane, room)| share(lane, count) <= *room);
+        assert!(fits(most) && !fits(most + 1), "{rooms:?}: {most} fit, and no more");
+    }
 }
 
 #[test]

@@ -123,6 +123,12 @@ impl Connections {
             let silent_ns = now_ns.saturating_sub(place.heard_ns);
             let idle_ns_max = self.listeners[place.listener].parts.idle_ns_max;
             match place.state {
+                // Who is not told because he does not read, and sends nothing either.
+                State::Open if place.sending && now_ns.saturating_sub(place.sending_since_ns.max(place.heard_ns)) >= idle_ns_max => {
+                    self.end(ring, slot, End::Failed, now_ns);
+                }
+                // Who is not listened to, for want of buffers, is not silent.
+                State::Open if !place.armed => self.place_mut(slot).heard_ns = now_ns,
                 State::Open if silent_ns >= idle_ns_max && place.held == 0 && place.is_settled() => self.end(ring, slot, End::Idle, now_ns),
                 State::Telling(_) | State::Draining if silent_ns >= DRAINING_NS_MAX => self.shut(ring, slot),
                 State::Telling(_) => self.tell(ring, slot),

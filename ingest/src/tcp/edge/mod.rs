@@ -286,7 +286,7 @@ impl Connections {
 
     /// Tells a peer its count, if it is news and the last telling has ended.
     fn tell_count(&mut self, ring: &mut Ring, slot: ConnectionSlot) -> bool {
-        let reached = self.reached;
+        let (reached, swept_ns) = (self.reached, self.swept_ns);
         let place = self.place_mut(slot);
         let Some(acks) = place.acks.as_mut().filter(|_| matches!(place.state, State::Open | State::Finishing)) else { return false };
         acks.on_reached(&reached);
@@ -299,6 +299,7 @@ impl Connections {
         if told {
             acks.on_told(count);
             place.sending = true;
+            place.sending_since_ns = swept_ns;
         }
         self.untold |= !told;
         told

@@ -42,6 +42,8 @@ pub(super) struct Place {
     pub ended: bool,
     /// Whether a send is under way.
     pub sending: bool,
+    /// Since when, to the length of a sweep.
+    pub sending_since_ns: u64,
     /// Receives of it that are held.
     pub held: u32,
     /// Its place in the list of open ones.
@@ -62,6 +64,7 @@ impl Place {
             armed: false,
             ended: false,
             sending: false,
+            sending_since_ns: 0,
             held: 0,
             listed,
         }
