@@ -221,6 +221,7 @@ fn loss(findings: &Findings, lost: u64) -> Option<String> {
     if !unobserved.is_empty() {
         reason += "; the run overlaps a time in which the appliance counted nothing";
     }
+    reason += taken(findings);
     if !exact {
         reason += "; a listener's counts are not exact on this host";
     }
@@ -244,5 +245,15 @@ fn store(findings: &Findings, ledger: &Ledger) -> Vec<String> {
         (findings.unclaimed, "packets of the run are beyond what its ledger claims"),
     ];
     let broken = rules.into_iter().filter(|(count, _)| *count > 0);
-    broken.map(|(count, what)| format!("{count} {what}")).collect()
+    let mut reasons: Vec<String> = broken.map(|(count, what)| format!("{count} {what}")).collect();
+    if findings.acknowledged_missing > 0 {
+        reasons[0] += taken(findings);
+    }
+    reasons
+}
+
+/// What else may be the matter with packets that are missing.
+fn taken(findings: &Findings) -> &'static str {
+    let is_whole = findings.partitions.iter().all(|partition| partition.log_start == 0);
+    if is_whole { "" } else { "; the topic does not begin at offset 0 any more: what retention has taken cannot be read back" }
 }

@@ -206,6 +206,16 @@ fn an_acknowledged_packet_that_is_missing_is_never_balanced() {
 }
 
 #[test]
+fn where_retention_may_have_taken_what_is_missing_that_is_said() {
+    let values: Vec<Vec<u8>> = [0, 1, 3].map(|sequence| packet(0, sequence)).to_vec();
+    for (log_start, said) in [(0, false), (1, true)] {
+        let stored = Stored { log_start, ..stored(&values) };
+        let findings = verified_of(answered("tcp", &[(0, 4)], &[], 4), vec![stored], vec![report(100, 0)]).unwrap();
+        assert_eq!(findings.reasons[0].contains("retention"), said, "{:?}", findings.reasons);
+    }
+}
+
+#[test]
 fn unknown_packets_may_be_stored_or_not_and_are_named() {
     for found in [&[0, 1, 4][..], &[0, 1, 2, 4], &[0, 1, 2, 3, 4]] {
         let findings = check_answered(answered("tcp", &[(0, 2), (4, 5)], &[(2, 4)], 5), found, 0, None);
