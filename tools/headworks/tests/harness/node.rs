@@ -42,11 +42,16 @@ impl Guarded {
         self.child.id()
     }
 
-    /// Sends it a signal; one that has ended takes none.
+    /// Sends it a signal; one that has ended takes none. SIGSTOP returns when it stands still.
     pub fn signal(&mut self, signal: Signal) {
-        if self.ended.is_none() {
-            let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("process ids are below 2^22"));
-            kill(pid, signal).expect("a child that was not waited for takes signals");
+        if self.ended.is_some() {
+            return;
+        }
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("process ids are below 2^22"));
+        kill(pid, signal).expect("a child that was not waited for takes signals");
+        if signal == Signal::SIGSTOP {
+            // `kill` returns when the signal is sent; a thread on another processor may do some more until it takes it.
+            wait::until("every thread stands still", || running_thread(self.child.id()).map_or(Ok(()), Err));
         }
     }
 
@@ -62,6 +67,14 @@ impl Guarded {
     pub fn wait(&mut self, what: &str) -> ExitStatus {
         wait::until(what, || self.ended().ok_or_else(|| "it still runs".to_owned()))
     }
+}
+
+/// The line of one thread of the process that does not stand still; the kernel's own workers for it are none.
+fn running_thread(pid: u32) -> Option<String> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("a child that was not waited for has its threads listed");
+    let line = |task: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(task.ok()?.path().join("stat")).ok();
+    let stands = |line: &String| line.contains("(iou-") || line.rsplit(") ").next().is_some_and(|state| state.starts_with('T'));
+    tasks.filter_map(line).find(|line| !stands(line))
 }
 
 impl Drop for Guarded {
