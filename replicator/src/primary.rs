@@ -274,6 +274,12 @@ impl Shard {
         self.order(Effect::Refuse { lane, why });
     }
 
+    /// Why a primary refuses whoever introduces itself so, if it does.
+    pub(crate) fn refuses(&self, from: &Introduction) -> Option<Refusal> {
+        let State::Primary(primary) = &self.state else { return None };
+        self.refusal(primary.epoch, from)
+    }
+
     fn refusal(&self, epoch: Epoch, from: &Introduction) -> Option<Refusal> {
         let settings = &self.settings;
         match () {

@@ -4,7 +4,7 @@ use crate::disk::LaneDisk;
 use crate::files::{self, Desk, FilesSetup, Reply};
 use crate::mend::Mends;
 use crate::open::OpenedLane;
-use crate::writer::{Buffers, Gauges, Job, Nonces, Place, Wakes, Writer};
+use crate::writer::{Buffers, Closing, Gauges, Job, Nonces, Place, Wakes, Writer};
 use headworks_format::Epoch;
 use headworks_format::block::{COUNTERS, block_bytes_for};
 use headworks_format::checkpoint::{self, Partition, Producer};
@@ -36,8 +36,8 @@ pub enum Control {
     Close {
         /// Place of the lane.
         lane: usize,
-        /// The lane's final counters.
-        counters: [u64; COUNTERS],
+        /// The lane's final counters; none where nothing was taken in, and those of the last block stand.
+        counters: Option<[u64; COUNTERS]>,
     },
     /// Nothing more is followed: once all of it is durable the lane's log is this node's to append to. Answered by [`Led`].
     Lead {
@@ -213,7 +213,7 @@ impl LogLoop {
         let replies = self.take_replies(now_ns);
         // Before the messages: the partition that a block's checkpoint names was asked for before the block was published.
         self.writers.iter_mut().for_each(Writer::look);
-        let controls = self.take_controls();
+        let controls = self.take_controls(now_ns);
         let mut done = reaped + replies + controls;
         for place in 0..self.writers.len() {
             let writer = &mut self.writers[place];
@@ -283,12 +283,12 @@ impl LogLoop {
         taken
     }
 
-    fn take_controls(&mut self) -> usize {
+    fn take_controls(&mut self, now_ns: u64) -> usize {
         let mut taken = 0;
         while let Some(control) = self.control.recv() {
             taken += 1;
             match control {
-                Control::Close { lane, counters } => self.writers[lane].closing = Some(counters),
+                Control::Close { lane, counters } => self.writers[lane].closing = Some(Closing::new(counters, now_ns)),
                 Control::Lead { lane, epoch } => self.writers[lane].leading = Some(epoch),
             }
         }

@@ -109,7 +109,7 @@ pub(crate) struct Writer {
     pub held: Option<Command>,
     pub sync_started_ns: u64,
     pub full_since_ns: Option<u64>,
-    pub closing: Option<[u64; block::COUNTERS]>,
+    pub closing: Option<Closing>,
     pub closed: bool,
     /// Sealed blocks that a stop left behind for want of space.
     pub abandoned: u64,
@@ -117,6 +117,8 @@ pub(crate) struct Writer {
     pub seen: u64,
 }
 
+/// How long an end in order waits for room while nothing happens.
+const CLOSE_NS_MAX: u64 = 5_000_000_000;
 /// How long to wait before a full volume is asked again.
 const RETRY_FULL_NS: u64 = 1_000_000_000;
 
@@ -130,6 +132,22 @@ pub(crate) struct Wakes {
 pub(crate) struct Place {
     pub place: usize,
     pub file_base: u32,
+}
+
+/// An end in order that was asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Closing {
+    /// What is written down last, if anything.
+    counters: Option<[u64; block::COUNTERS]>,
+    /// Since when nothing has happened.
+    since_ns: u64,
+}
+
+impl Closing {
+    /// Asked for at that time.
+    pub fn new(counters: Option<[u64; block::COUNTERS]>, now_ns: u64) -> Closing {
+        Closing { counters, since_ns: now_ns }
+    }
 }
 
 impl Writer {
@@ -271,24 +289,28 @@ impl Writer {
 
     /// Appends the final counters once everything before is durable.
     pub fn close(&mut self, now_ns: u64) {
-        let Some(counters) = self.closing else { return };
+        let Some(closing) = &mut self.closing else { return };
         if self.closed || !self.log.is_idle() {
+            closing.since_ns = now_ns;
             return;
         }
+        // What waits for room may wait for ever: on a full volume, or for a node that is not there and for whom everything is kept. The stop
+        // goes on without it, and says so.
+        let gives_up = now_ns.saturating_sub(closing.since_ns) >= CLOSE_NS_MAX || self.is_stuck();
+        let Some(Closing { counters, .. }) = self.closing else { return };
         let waiting = self.drain.published() - self.drain.shared();
         if waiting > 0 {
-            // On a full volume they would wait for ever: the stop goes on without them, and says so.
-            if self.is_stuck() {
+            if gives_up {
                 self.abandoned = waiting;
                 self.closed = true;
             }
             return;
         }
-        if self.following {
-            // The last block is the primary's to write.
+        // The last block is the primary's to write, and who took nothing in has nothing to add.
+        let Some(counters) = counters.filter(|_| !self.following) else {
             self.closed = true;
             return;
-        }
+        };
         match self.log.room(block::BLOCK_BYTES_MAX, 1) {
             Room::Append => {
                 let page = self.buffers.checkpoint.lease().expect("an idle log has no checkpoint under way");
@@ -297,8 +319,8 @@ impl Writer {
                 self.closed = true;
             }
             Room::Roll => self.roll(now_ns),
-            // No space for one more segment: the counters of the last block stand.
-            Room::Wait(_) if self.is_stuck() => self.closed = true,
+            // The counters of the last block stand.
+            Room::Wait(_) if gives_up => self.closed = true,
             Room::Wait(_) => {}
         }
     }

@@ -6,14 +6,16 @@
 //! ```
 //!
 //! On one node the gate is open, and what is durable is committed at once. The account of what is ahead is bounded: while the
-//! peer stalls, neighbouring runs of one partition are joined, which only makes the steps coarser in which they are shown.
+//! peer stalls, the newer half of it is joined to one run a partition whenever it has grown too long, which only makes the steps coarser in
+//! which records are shown.
 
 use crate::append::{Flight, Log, Source};
 use crate::view::{Slot, gate};
+use std::collections::VecDeque;
 
 /// Runs that the account holds.
 pub const AHEAD_MAX: usize = 1 << 16;
-/// From here on neighbours are joined.
+/// So many are joined. What is left has room for every batch of the blocks under way.
 const JOIN_FROM: usize = AHEAD_MAX / 2;
 /// A run that shows nothing: a checkpoint's.
 const NOWHERE: usize = usize::MAX;
@@ -45,19 +47,13 @@ impl Log {
         let (mut bytes, mut records) = (u64::from(flight.bytes), if flight.followed { 0 } else { u64::from(flight.records) });
         let (_, first, last) = flight.entries;
         if first == last {
-            self.ahead.push_back(Ahead { through, place: NOWHERE, end_offset: 0, slot, bytes, records });
+            push(&mut self.ahead, Ahead { through, place: NOWHERE, end_offset: 0, slot, bytes, records });
         }
         for (place, end_offset) in self.view.ends_of(flight.entries) {
             // What counts for the whole block is counted with its first run.
             let (bytes, records) = (std::mem::take(&mut bytes), std::mem::take(&mut records));
             let run = Ahead { through, place, end_offset, slot, bytes, records };
-            let joins = self.ahead.len() >= JOIN_FROM;
-            match self.ahead.back_mut() {
-                Some(back) if back.place == place && (back.through == through || joins) => {
-                    *back = Ahead { bytes: back.bytes + run.bytes, records: back.records + run.records, ..run };
-                }
-                _ => self.ahead.push_back(run),
-            }
+            push(&mut self.ahead, run);
         }
         let uncommitted = &self.view.positions.uncommitted_bytes;
         uncommitted.set(uncommitted.load() + u64::from(flight.bytes));
@@ -115,6 +111,84 @@ impl Log {
     }
 }
 
+/// Adds a run behind all others.
+pub(crate) fn push(ahead: &mut VecDeque<Ahead>, run: Ahead) {
+    match ahead.back_mut() {
+        Some(back) if back.place == run.place && back.through == run.through => back.take_in(&run),
+        _ => ahead.push_back(run),
+    }
+    if ahead.len() >= JOIN_FROM {
+        join_newer_half(ahead);
+    }
+}
+
+/// One run for each partition instead of the newer half of all, each shown when the last of what it stands for is. In place: nothing is
+/// allocated.
+fn join_newer_half(ahead: &mut VecDeque<Ahead>) {
+    let from = ahead.len() / 2;
+    let newer = &mut ahead.make_contiguous()[from..];
+    newer.sort_unstable_by_key(|run| (run.place, run.through));
+    let mut kept = 0;
+    for at in 1..newer.len() {
+        let run = newer[at];
+        if run.place == newer[kept].place {
+            newer[kept].take_in(&run);
+        } else {
+            kept += 1;
+            newer[kept] = run;
+        }
+    }
+    newer[..=kept].sort_unstable_by_key(|run| run.through);
+    ahead.truncate(from + kept + 1);
+}
+
+impl Ahead {
+    /// A later run of the same partition is shown together with this one.
+    fn take_in(&mut self, later: &Ahead) {
+        *self = Ahead { bytes: self.bytes + later.bytes, records: self.records + later.records, ..*later };
+    }
+}
+
 fn behind(slot: Slot) -> Option<u64> {
     (slot != Slot::NONE).then(|| slot.0 + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_of_any_length_is_kept_in_bounds_and_shows_everything_in_order() {
+        let mut ahead = VecDeque::new();
+        let runs = 5 * AHEAD_MAX as u64;
+        for number in 0..runs {
+            // Three partitions by turns, and a checkpoint now and then: no two neighbours are of one partition.
+            let place = if number % 1000 == 999 { NOWHERE } else { usize::try_from(number % 3).unwrap() };
+            push(&mut ahead, Ahead { through: number + 1, place, end_offset: number, slot: Slot(number), bytes: 2, records: 1 });
+            assert!(ahead.len() < JOIN_FROM, "{} runs after {number}", ahead.len());
+        }
+        assert!(ahead.iter().zip(ahead.iter().skip(1)).all(|(one, next)| one.through <= next.through), "shown in order");
+        let sum = |of: fn(&Ahead) -> u64| ahead.iter().map(of).sum::<u64>();
+        assert_eq!((sum(|run| run.bytes), sum(|run| run.records)), (2 * runs, runs), "nothing is shown twice or not at all");
+        assert!(
+            ahead.iter().all(|run| run.through == run.end_offset + 1 && run.slot == Slot(run.end_offset)),
+            "with the last that it stands for"
+        );
+        for place in 0..3 {
+            let last = (0..runs).rev().find(|number| number % 1000 != 999 && number % 3 == place as u64);
+            assert_eq!(ahead.iter().rev().find(|run| run.place == place).map(|run| run.end_offset), last);
+        }
+    }
+
+    #[test]
+    fn what_is_oldest_is_shown_in_the_smallest_steps() {
+        let mut ahead = VecDeque::new();
+        for number in 0..JOIN_FROM as u64 {
+            push(&mut ahead, Ahead { through: number + 1, place: 0, end_offset: number, slot: Slot::NONE, bytes: 1, records: 1 });
+        }
+        let half = JOIN_FROM / 2;
+        assert_eq!(ahead.len(), half + 1);
+        assert!(ahead.iter().take(half).zip(0..).all(|(run, number)| run.through == number + 1 && run.records == 1));
+        assert_eq!(ahead.back().map(|run| (run.through, run.records)), Some((JOIN_FROM as u64, half as u64)));
+    }
 }

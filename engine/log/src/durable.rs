@@ -113,7 +113,8 @@ impl Log {
             self.publish_named(flight.sequence + 1);
             self.go_ahead(&flight);
             if flight.records > 0 {
-                self.newest_ns = self.newest_ns.max(flight.wall_ns);
+                // Not the largest: a clock that was ahead once must not make everything old for good.
+                self.newest_ns = flight.wall_ns;
             }
             if flight.records > 0 && !flight.followed {
                 self.durable_records += u64::from(flight.records);

@@ -71,6 +71,8 @@ pub struct Page {
 
 pub struct Rig {
     pub log: Log,
+    /// How much the clock of blocks is ahead.
+    pub ahead_ns: u64,
     pub now_ns: u64,
     /// Orders that have not ended, oldest first.
     pub held: Vec<Command>,
@@ -112,6 +114,7 @@ impl Rig {
     pub fn over(config: Config, partitions: Vec<Partition>) -> Rig {
         let mut rig = Rig {
             log: Log::start(config, &Recovered::default(), partitions),
+            ahead_ns: 0,
             now_ns: 0,
             held: Vec::new(),
             blocks: BTreeMap::new(),
@@ -156,7 +159,7 @@ impl Rig {
         self.arrived += batches.iter().map(|(_, records)| u64::from(*records)).sum::<u64>();
         let mut counters = [0; COUNTERS];
         counters[0] = self.arrived;
-        let mut block = sealed(batches, WALL_NS + self.blocks.len() as u64, counters);
+        let mut block = sealed(batches, WALL_NS + self.ahead_ns + self.blocks.len() as u64, counters);
         self.log.append(&mut block, 100 + self.blocks.len() as u64);
         self.keep(block, batches)
     }

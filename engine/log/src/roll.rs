@@ -119,7 +119,7 @@ impl Log {
     /// Wall time of the newest record, durable or not. A checkpoint's time is the clock's, which age is not compared with.
     fn newest_ns(&self) -> u64 {
         let flying = self.flights.iter().rev().find(|flight| flight.records > 0);
-        flying.map_or(self.newest_ns, |flight| flight.wall_ns.max(self.newest_ns))
+        flying.map_or(self.newest_ns, |flight| flight.wall_ns)
     }
 
     /// Bytes that the lane's checkpoint takes.

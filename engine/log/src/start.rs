@@ -2,7 +2,7 @@
 
 use crate::append::SealOrder;
 use crate::append::{Config, Log, Offsets, RECEIPTS_MAX};
-use crate::commit::{AHEAD_MAX, Ahead};
+use crate::commit::{self, AHEAD_MAX, Ahead};
 use crate::producers::Producers;
 use crate::recover::{Recovered, Reopened, Segment, Unsettled};
 use crate::roll::{Open, Rolled, Unnamed};
@@ -99,11 +99,12 @@ fn sealed(segments: &[Segment], partitions: &[Partition]) -> VecDeque<Arc<Sealed
 
 /// What is durable here and perhaps not elsewhere is hidden again, and shown once the gate lets it through.
 fn unsettled(unsettled: &[Unsettled], view: &LaneView) -> VecDeque<Ahead> {
-    let mut ahead = VecDeque::with_capacity(AHEAD_MAX.max(unsettled.len()));
+    let mut ahead = VecDeque::with_capacity(AHEAD_MAX);
     for Unsettled { through, entry } in unsettled {
         let Some(place) = view.place(entry.partition) else { continue };
         view.partitions[place].lower(entry.base_offset);
-        ahead.push_back(Ahead { through: *through, place, end_offset: entry.end_offset(), slot: Slot::NONE, bytes: 0, records: 0 });
+        let run = Ahead { through: *through, place, end_offset: entry.end_offset(), slot: Slot::NONE, bytes: 0, records: 0 };
+        commit::push(&mut ahead, run);
     }
     ahead
 }

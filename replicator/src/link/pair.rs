@@ -368,9 +368,11 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
             let leads = matches!(self.shard.role(), Role::Primary(_));
             // A member in sync never begins anew; without its connection it soon is none.
             let is_in_sync = self.shard.register().is_some_and(|register| register.in_sync(asking.from.member));
-            let verdict = match leads {
-                true => self.lanes[lane].compared().verdict(&asking, !is_in_sync),
-                false => Some(Verdict::Refuse(message::Refusal::NotPrimary)),
+            // Whoever is refused for what it is costs no look into the log.
+            let verdict = match self.shard.refuses(&asking.from) {
+                Some(why) => Some(Verdict::Refuse(why)),
+                None if leads => self.lanes[lane].compared().verdict(&asking, !is_in_sync),
+                None => Some(Verdict::Refuse(message::Refusal::NotPrimary)),
             };
             if let Some(Verdict::Restart { from, .. }) = verdict
                 && from.sequence > asking.end.sequence
@@ -454,6 +456,11 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
                     self.on(now_ns, event);
                 }
                 // On a connection that is a lane's already: it was cut, and asks again.
+                // Another lane's has a connection of its own.
+                Heard::Asking(asking) if asking.lane as usize != at => {
+                    self.lose(at, &Lost::given_up("it asks for another lane than its own"), now_ns);
+                    return taken;
+                }
                 Heard::Asking(asking) => {
                     if let Some(connection) = self.lanes[at].connection.take() {
                         self.lanes[at].hang_up();

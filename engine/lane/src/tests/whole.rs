@@ -135,7 +135,7 @@ impl Running {
     fn stop(mut self) -> u64 {
         let mut counters = [0; COUNTERS];
         (counters[3], counters[1]) = (self.sent, 99);
-        self.control.send(Control::Close { lane: 0, counters }).expect("room for a control message");
+        self.control.send(Control::Close { lane: 0, counters: Some(counters) }).expect("room for a control message");
         self.wake.wake();
         assert_eq!(self.handle.join().expect("the loop ends"), 0, "blocks left behind");
         self.sent

@@ -286,7 +286,9 @@ fn adopt(candidate: &Candidate, sidecar: &Sidecar, walked: Walked, newest_ns: u6
     recovered.chain = sidecar.end_chain;
     recovered.counters = sidecar.counters;
     recovered.committed_hint = recovered.committed_hint.max(walked.committed);
-    recovered.newest_ns = recovered.newest_ns.max(newest_ns);
+    if newest_ns > 0 {
+        recovered.newest_ns = newest_ns;
+    }
     recovered.partitions = walked.partitions;
     recovered.known = walked.producers;
     recovered.segments.push(Segment {

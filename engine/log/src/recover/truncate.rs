@@ -141,8 +141,11 @@ fn end_at<D: Disk>(disk: &mut D, candidate: &Candidate, split: &Split, to: Seque
         entries,
         holes,
     };
-    disk.write_sidecar(candidate.file, &sidecar.encode())?;
+    // The records first, durably: a log that ends here while they still say that more was durable would take what is torn behind the cut
+    // later for something that was acknowledged. Without the sidecar the cut is ordered again.
     rewrite_records(disk, candidate, to)?;
+    disk.sync(candidate.file)?;
+    disk.write_sidecar(candidate.file, &sidecar.encode())?;
     let zeros = disk.buffer(HEAD_BYTES);
     for position in split.heads.iter().rev() {
         disk.write(candidate.file, *position, zeros.as_ref())?;

@@ -319,6 +319,23 @@ fn a_segment_is_closed_when_its_first_record_is_a_quarter_of_the_age_old() {
 }
 
 #[test]
+fn a_clock_that_was_ahead_once_makes_nothing_old_for_good() {
+    let aged = Config { limits: Limits { size_bytes: u64::MAX, age_ns: Some(1_000) }, ..config(100) };
+    let mut rig = Rig::ready(aged);
+    rig.append();
+    rig.ahead_ns = 900;
+    rig.append();
+    rig.settle();
+    assert_eq!(rig.room(), Room::Roll, "the first record seems to be old");
+    rig.ahead_ns = 0;
+    for block in 0..5 {
+        rig.append();
+        rig.settle();
+        assert_eq!(rig.room(), Room::Append, "after {block} blocks by the right clock");
+    }
+}
+
+#[test]
 fn age_alone_waits_for_nothing() {
     let aged = Config { limits: Limits { size_bytes: u64::MAX, age_ns: Some(1) }, ..config(100) };
     let mut rig = Rig::ready(aged);

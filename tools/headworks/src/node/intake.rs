@@ -203,16 +203,24 @@ pub fn ensure_streams(config: &Config, views: &[Arc<LaneView>], log: &LogLine) -
     let mut after = before.clone();
     catalog::extend(&mut after, &streams);
     let mut asked: Vec<(usize, PartitionId)> = Vec::new();
+    let since = Instant::now();
     for (lane, partitions) in after.into_iter().enumerate() {
         for partition in partitions.into_iter().skip(before[lane].len()) {
             asked.push((lane, partition.id));
             let view = PartitionView::of(&partition);
-            let mut grow = log.grow.lock().unwrap_or_else(PoisonError::into_inner);
-            grow.send(Grow { lane, partition, view }).map_err(|_| Failure::new(Reason::Bug, "the log loop takes no partitions"))?;
+            let mut wanted = Grow { lane, partition, view };
+            // As fast as the log loop takes them: there may be more than its ring holds.
+            while let Err(full) = log.grow.lock().unwrap_or_else(PoisonError::into_inner).send(wanted) {
+                wanted = full.0;
+                log.wake.wake();
+                if since.elapsed() > NAMED_MAX {
+                    return Err(Failure::new(Reason::Bug, "the log loop takes no partitions"));
+                }
+                thread::sleep(Duration::from_micros(200));
+            }
         }
     }
     log.wake.wake();
-    let since = Instant::now();
     while !asked.iter().all(|(lane, id)| views[*lane].place(*id).is_some()) {
         if since.elapsed() > NAMED_MAX {
             return Err(Failure::new(Reason::Storage, "partitions of configured streams were not durable within 30 s; check the volume"));

@@ -34,7 +34,7 @@ use headworks_ring::Filler;
 use nix::sys::signal::{SigSet, Signal};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -106,6 +106,8 @@ pub struct Node {
     intake: Option<Intake>,
     /// Whether an intake has been stopped for good.
     has_stopped: bool,
+    /// What it came to, once it has ended.
+    ended: Arc<Mutex<Vec<Ended>>>,
     identity: Identity,
     log: JoinHandle<u64>,
     serving: Option<Serving>,
@@ -147,6 +149,7 @@ impl Node {
             intakes,
             intake: None,
             has_stopped: false,
+            ended: Arc::default(),
             identity,
             log,
             serving,
@@ -202,10 +205,11 @@ impl Node {
     /// appended.
     pub fn stop_taking_in(&mut self, drain_ns_max: u64) -> impl FnOnce() -> Result<(), Failure> + Send + use<> {
         self.has_stopped = true;
-        let intake = self.intake.take();
+        let (intake, kept) = (self.intake.take(), Arc::clone(&self.ended));
         let views: Vec<_> = self.watched.lanes.iter().map(|lane| Arc::clone(&lane.view)).collect();
         move || {
             let ended = intake.map_or_else(|| Ok(Vec::new()), |intake| intake.stop(Stop { drain_ns_max }))?;
+            kept.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&ended);
             // What was sealed last has its number when the log loop has been there, which takes it a turn or two.
             let is_stamped = |(view, ended): (&Arc<LaneView>, &Ended)| view.positions.stamped_slots.load() >= ended.published;
             while !views.iter().zip(&ended).all(is_stamped) {
@@ -223,10 +227,13 @@ impl Node {
         notify(&[sd_notify::NotifyState::Stopping]);
         self.watched.ready_ns.store(0, Ordering::Release);
         let lanes = self.watched.lanes.len();
-        let ended = self.intake.take().map_or_else(|| Ok(Vec::new()), |intake| intake.stop(Stop::DRAINED))?;
+        let ended = match self.intake.take() {
+            Some(intake) => intake.stop(Stop::DRAINED)?,
+            // Stopped before, for a handover that this node may have taken back.
+            None => std::mem::take(&mut *self.ended.lock().unwrap_or_else(PoisonError::into_inner)),
+        };
         for lane in 0..lanes {
-            // Without an intake nothing is written for the lane at its end.
-            let counters = ended.get(lane).map_or([0; COUNTERS], |ended| ended.counters);
+            let counters = ended.get(lane).map(|ended| ended.counters);
             self.line.order(Control::Close { lane, counters })?;
         }
         let abandoned = join(self.log, "the log loop");
@@ -240,7 +247,7 @@ impl Node {
         if abandoned > 0 {
             tracing::error!(
                 blocks = abandoned,
-                "stopped on a full volume: blocks received last were not stored; the ledger's last durable counters stand"
+                "stopped without room in the log: blocks received last were not stored; the ledger's last durable counters stand"
             );
         } else {
             tracing::info!("stopped: everything received is durable");
