@@ -119,6 +119,15 @@ impl Client {
         topic.partitions.iter().map(|partition| partition.partition_index).collect()
     }
 
+    /// The cluster's id: the pair's 128 bits in 22 digits of six, the last two of which are padding.
+    pub fn cluster(&mut self) -> u128 {
+        let answer = self.ask(&MetadataRequest::default().with_topics(Some(Vec::new())), METADATA).expect("Metadata is answered");
+        let id = answer.cluster_id.expect("a cluster has an id");
+        let digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let value = |digit: char| digits.find(digit).expect("a digit of base 64") as u128;
+        id.chars().take(21).fold(0, |sum, digit| sum << 6 | value(digit)) << 2 | id.chars().last().map_or(0, value) >> 4
+    }
+
     /// Offset and timestamp at a time in ms, or at [`EARLIEST`] or [`LATEST`]; (-1, -1) where there is none.
     pub fn offset_at(&mut self, topic: &str, partition: i32, time_ms: i64) -> (i64, i64) {
         let asked = ListOffsetsPartition::default().with_partition_index(partition).with_current_leader_epoch(-1).with_timestamp(time_ms);

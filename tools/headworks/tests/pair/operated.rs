@@ -17,6 +17,7 @@ use std::process::Output;
 pub struct Half {
     pub node: Node,
     http: SocketAddr,
+    settings: Vec<String>,
 }
 
 /// Two nodes and their witness.
@@ -30,10 +31,26 @@ impl Half {
     fn start(folder: &Path, name: &str, witness: SocketAddr, addresses: (SocketAddr, SocketAddr)) -> Half {
         let mut settings = settings(name, Some(witness), addresses);
         settings.push("node.lanes=1".to_owned());
-        let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
-        let node = Node::start(&folder.join(name), &settings);
+        Half::on(&folder.join(name), settings)
+    }
+
+    fn on(data: &Path, settings: Vec<String>) -> Half {
+        let node = Node::start(data, &settings.iter().map(String::as_str).collect::<Vec<_>>());
         let http = node.address("http");
-        Half { node, http }
+        Half { node, http, settings }
+    }
+
+    /// Where the other node reaches it.
+    pub fn pair_address(&self) -> SocketAddr {
+        let listen = self.settings.iter().find_map(|setting| setting.strip_prefix("pair.listen="));
+        listen.expect("a node of a pair listens").parse().expect("an address")
+    }
+
+    /// Starts it again, after it has ended.
+    pub fn again(self) -> Half {
+        let (data, settings) = (self.node.data.clone(), self.settings);
+        drop(self.node);
+        Half::on(&data, settings)
     }
 
     /// What it says of itself; nothing while it starts over.

@@ -4,8 +4,14 @@ use crate::harness::packets::{self, named};
 use crate::harness::program::{call, check_end, text_of};
 use crate::harness::{http, loadgen, wait};
 use crate::operated::Pair;
+use headworks_format::{Epoch, LaneId, PairId};
+use headworks_replicator::message::{self, End, Hello, Message, PROTOCOL, Spans, Verdict};
+use headworks_replicator::register::Member;
 use nix::sys::signal::Signal;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 #[test]
 fn it_says_how_it_stands_and_changes_roles_when_ordered() {
@@ -80,13 +86,75 @@ fn who_is_left_alone_says_so_and_counts_what_is_on_one_disk_only() {
 
 #[test]
 fn a_primary_that_is_told_to_stop_ends_well_though_its_standby_stands_still() {
+    const SENT: usize = 300;
     let folder = tempfile::tempdir().expect("a temporary directory");
     let Pair { mut a, mut b, _witness } = Pair::start(folder.path());
+    let sent: Vec<_> = (0..SENT).map(|number| named(0, number, 200)).collect();
+    packets::send(&packets::source(a.node.udp()), &sent);
+    a.node.settled(SENT as u64);
     b.node.signal(Signal::SIGSTOP);
     // The handover waits for what stands still, and is taken back.
     a.node.signal(Signal::SIGTERM);
     a.node.stopped();
     assert!(a.node.log().contains("everything received is durable"), "{}", a.node.log());
+    b.node.kill();
+    let a = a.again();
+    a.until("it leads again, alone", |status| status["role"] == "primary" && status["ready"] == true);
+    let ledger = a.node.ledger();
+    ledger.assert_balanced();
+    assert_eq!((ledger.arrived(), ledger.admitted()), (SENT as u64, SENT as u64), "the books of earlier runs: {}", ledger.0);
+}
+
+/// Whoever knows the pair's id, which every Kafka client is told, may say what it likes on the pair's port.
+#[test]
+fn who_asks_for_another_lane_on_a_lanes_connection_loses_that_and_nothing_else() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let Pair { a, b, _witness } = Pair::start(folder.path());
+    b.node.kill();
+    a.until("a goes on alone", |status| status["pair"]["register"]["in_sync"] == serde_json::json!(["a"]));
+    let hello = |lane: u32, lanes: u32| Hello {
+        protocol: PROTOCOL,
+        pair: PairId(a.node.kafka().cluster()),
+        member: Member { node: 77, incarnation: 78 },
+        name: "stranger",
+        address: "127.0.0.1:9",
+        lanes,
+        segment_bytes: 8 << 20,
+        lane: LaneId(lane),
+        promised: Epoch(0),
+        register_version: 0,
+        end: End::BLANK,
+        committed: 0,
+        history: Spans::new(&[]).expect("a short history"),
+    };
+    let mut stranger = TcpStream::connect(a.pair_address()).expect("the pair's port is open");
+    stranger.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket takes a limit");
+    let mut said = Vec::new();
+    message::encode(&Message::Hello(hello(0, 1)), &mut said);
+    stranger.write_all(&said).expect("it listens");
+    let mut answer = Vec::new();
+    let verdict = loop {
+        if let Some((Message::Welcome(welcome), _)) = message::next(&answer).expect("a whole message") {
+            break welcome.verdict;
+        }
+        let mut byte = [0];
+        stranger.read_exact(&mut byte).expect("an answer");
+        answer.extend(byte);
+    };
+    assert_eq!(verdict, Verdict::Follow { from: End::BLANK }, "the connection is the lane's");
+    said.clear();
+    message::encode(&Message::Hello(hello(63, 64)), &mut said);
+    stranger.write_all(&said).expect("it listens");
+    let mut rest = Vec::new();
+    // Closed, in order or not; an open connection would run into the limit.
+    if let Err(error) = stranger.read_to_end(&mut rest) {
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{error}");
+    }
+    let mut a = a;
+    a.node.assert_alive();
+    assert!(!a.node.log().contains("panicked"), "{}", a.node.log());
+    // The loop that leads answers an order, and refuses it for its own reason.
+    check_end(&a.pair(&["switchover"]), 1, &["is not in sync"]);
 }
 
 #[test]
