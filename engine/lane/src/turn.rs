@@ -288,7 +288,7 @@ impl LogLoop {
         while let Some(control) = self.control.recv() {
             taken += 1;
             match control {
-                Control::Close { lane, counters } => self.writers[lane].closing = Some(Closing::new(counters, now_ns)),
+                Control::Close { lane, counters } => self.writers[lane].closing = Some(Closing { counters, since_ns: now_ns }),
                 Control::Lead { lane, epoch } => self.writers[lane].leading = Some(epoch),
             }
         }

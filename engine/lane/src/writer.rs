@@ -138,16 +138,9 @@ pub(crate) struct Place {
 #[derive(Debug, Clone, Copy)]
 pub struct Closing {
     /// What is written down last, if anything.
-    counters: Option<[u64; block::COUNTERS]>,
+    pub counters: Option<[u64; block::COUNTERS]>,
     /// Since when nothing has happened.
-    since_ns: u64,
-}
-
-impl Closing {
-    /// Asked for at that time.
-    pub fn new(counters: Option<[u64; block::COUNTERS]>, now_ns: u64) -> Closing {
-        Closing { counters, since_ns: now_ns }
-    }
+    pub since_ns: u64,
 }
 
 impl Writer {
@@ -289,15 +282,14 @@ impl Writer {
 
     /// Appends the final counters once everything before is durable.
     pub fn close(&mut self, now_ns: u64) {
-        let Some(closing) = &mut self.closing else { return };
+        let Some(Closing { counters, since_ns }) = self.closing else { return };
         if self.closed || !self.log.is_idle() {
-            closing.since_ns = now_ns;
+            self.closing = Some(Closing { counters, since_ns: now_ns });
             return;
         }
         // What waits for room may wait for ever: on a full volume, or for a node that is not there and for whom everything is kept. The stop
         // goes on without it, and says so.
-        let gives_up = now_ns.saturating_sub(closing.since_ns) >= CLOSE_NS_MAX || self.is_stuck();
-        let Some(Closing { counters, .. }) = self.closing else { return };
+        let gives_up = now_ns.saturating_sub(since_ns) >= CLOSE_NS_MAX || self.is_stuck();
         let waiting = self.drain.published() - self.drain.shared();
         if waiting > 0 {
             if gives_up {
@@ -464,7 +456,6 @@ impl Writer {
         ring.set_file(self.slot_of(file), Arc::clone(&opened.fd))?;
         self.full_since_ns = None;
         self.log.on_segment(file);
-        self.say_full();
         Ok(())
     }
 
@@ -472,10 +463,9 @@ impl Writer {
     pub fn segment_failed(&mut self, now_ns: u64) {
         self.full_since_ns = Some(now_ns);
         self.log.on_segment_failed();
-        self.say_full();
     }
 
-    /// The volume is full when it had no room for a segment and nothing can be appended: what retention gave back is room too.
+    /// Each turn: the volume is full when it had no room for a segment and nothing can be appended: what retention gave back is room too.
     fn say_full(&mut self) {
         let is_full = self.is_stuck();
         let said = &self.log.view().disk_full;

@@ -42,28 +42,19 @@ impl<D: Disk> LaneStore<D> {
 
     /// Waits until the doors hold less than their bound. Lanes of a full volume do not count: appends to them are refused at once.
     pub(super) async fn room_at_the_doors(&self) {
-        let held = |collects: bool| {
-            let doors = self.doors.iter().zip(&self.lanes).filter(|(_, lane)| !lane.view.disk_full.load(Ordering::Acquire));
-            let held = doors.map(|(door, _)| {
-                let mut door = door.borrow_mut();
-                if collects {
-                    door.collect();
-                }
-                door.held_bytes()
-            });
-            held.sum::<usize>()
-        };
-        if held(false) < HELD_BYTES_MAX {
-            return;
-        }
-        loop {
+        while self.held_bytes() >= HELD_BYTES_MAX && self.leads_now() {
             // The watch before the look: what is taken in between completes it.
             let moved = self.commits.next();
-            if held(true) < HELD_BYTES_MAX || !self.leads_now() {
-                return;
+            self.doors.iter().for_each(|door| door.borrow_mut().collect());
+            if self.held_bytes() >= HELD_BYTES_MAX {
+                moved.await;
             }
-            moved.await;
         }
+    }
+
+    fn held_bytes(&self) -> usize {
+        let doors = self.doors.iter().zip(&self.lanes).filter(|(_, lane)| !lane.view.disk_full.load(Ordering::Acquire));
+        doors.map(|(door, _)| door.borrow().held_bytes()).sum()
     }
 
     /// Waits until what stands at `place` has reached the level.

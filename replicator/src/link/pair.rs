@@ -455,12 +455,12 @@ impl<H: Host, A: Arbiter> PairLoop<H, A> {
                     let event = self.with_own_chain(at, event);
                     self.on(now_ns, event);
                 }
-                // On a connection that is a lane's already: it was cut, and asks again.
-                // Another lane's has a connection of its own.
+                // Another lane has a connection of its own.
                 Heard::Asking(asking) if asking.lane as usize != at => {
                     self.lose(at, &Lost::given_up("it asks for another lane than its own"), now_ns);
                     return taken;
                 }
+                // On a connection that is the lane's already: it was cut, and asks again.
                 Heard::Asking(asking) => {
                     if let Some(connection) = self.lanes[at].connection.take() {
                         self.lanes[at].hang_up();

@@ -219,7 +219,7 @@ async fn a_member_that_leaves_others_no_time_costs_nobody_else_any() {
     timed(&broker, 3, &sync.with_member_id(first.member_id.clone()).with_group_instance_id(Some(text("a")))).await;
     timed(&broker, 5, &long("").with_rebalance_timeout_ms(0)).await;
     timed(&broker, 3, &join(3, "").with_rebalance_timeout_ms(0)).await;
-    // The second one never asks for its assignment; an hour later somebody else is served still.
+    // The second one never asks for its assignment; ten minutes later somebody else is served still.
     tokio::select! {
         () = tokio::time::sleep(std::time::Duration::from_secs(600)) => {}
         () = broker.desk.run() => unreachable!("the desk never ends"),
